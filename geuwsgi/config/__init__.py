@@ -1,0 +1,1 @@
+"""What was asked for: command line, files and environment, checked."""

@@ -1,0 +1,1 @@
+"""Turns bytes into events and events into bytes. Does no I/O."""

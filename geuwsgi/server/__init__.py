@@ -1,0 +1,1 @@
+"""Moves bytes between gevent sockets and `protocol/`: listeners, requests, responses, websockets."""

@@ -1,0 +1,87 @@
+"""What the server needs to know, as frozen objects. `process/` fills them in from the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HTTPSettings:
+    """Limits and habits of the HTTP/1.1 side.
+
+    Attributes:
+        buffer_size: bytes of request line and headers (`--buffer-size`); beyond it 431.
+        keepalive: seconds an idle kept-alive connection is held open; 0 closes after each response.
+        headers_timeout: seconds for a request head to arrive whole.
+        socket_timeout: seconds that one read or write of a body may stall (`--socket-timeout`, `--http-timeout`).
+        async_mode: `--async` was given: an empty chunk from the application suspends the request.
+    """
+
+    buffer_size: int = 32768
+    keepalive: float = 75.0
+    headers_timeout: float = 30.0
+    socket_timeout: float = 60.0
+    async_mode: bool = False
+
+
+@dataclass(frozen=True)
+class WebSocketSettings:
+    """Limits and habits of the websocket side.
+
+    Attributes:
+        max_size: largest joined message in bytes (`--websockets-max-size`, there in KB).
+        ping_freq: seconds between pings (`--websockets-ping-freq`); 0 sends none.
+        pong_tolerance: seconds a peer may stay silent after a ping (`--websockets-pong-tolerance`).
+        close_timeout: seconds to wait for the peer's half of the closing handshake.
+        inbox_messages: messages received and not yet read by the application before reading stops.
+        inbox_bytes: the same in bytes.
+        outbox_high: bytes waiting for the kernel above which `websocket_send` waits.
+        outbox_low: bytes at which it goes on.
+    """
+
+    max_size: int = 1024 * 1024
+    ping_freq: float = 30.0
+    pong_tolerance: float = 3.0
+    close_timeout: float = 5.0
+    inbox_messages: int = 1024
+    inbox_bytes: int = 4 * 1024 * 1024
+    outbox_high: int = 256 * 1024
+    outbox_low: int = 64 * 1024
+
+
+@dataclass(frozen=True)
+class StaticSettings:
+    """Which files are served without asking the application.
+
+    Attributes:
+        check: directories tried for every request (`--check-static`).
+        maps: (prefix, directory or file) pairs (`--static-map`).
+        index: file names tried in a directory (`--static-index`).
+    """
+
+    check: tuple[str, ...] = ()
+    maps: tuple[tuple[str, str], ...] = ()
+    index: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """One worker's server.
+
+    Attributes:
+        cores: requests served at once (`--gevent N`, `--async N`); the next one waits.
+        log_requests: write a line per request (`--disable-logging` turns it off).
+        http: see HTTPSettings.
+        websocket: see WebSocketSettings.
+        static: see StaticSettings.
+        server_name: SERVER_NAME of the environ: the host's name.
+        multiprocess: more than one worker (`wsgi.multiprocess`).
+    """
+
+    cores: int = 20000
+    log_requests: bool = True
+    http: HTTPSettings = HTTPSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+    static: StaticSettings = StaticSettings()
+    server_name: str = "localhost"
+    multiprocess: bool = False
