@@ -42,6 +42,7 @@ class Request:
         finished: True once the application has returned and its iterable is closed.
         waits: descriptors registered by `wait_fd_read` and `wait_fd_write`: (fd, event, timeout) with event 1 or 2.
         sleep: seconds asked for by `async_sleep`, until the next suspend; negative when none.
+        descriptor_asked: the application knows the connection's number, which must keep its meaning over a handshake.
         ready_fd: the descriptor that ended the last suspend, -1 on a time-out.
         at_end: callables run once when the request is over, last in first out.
     """
@@ -52,6 +53,7 @@ class Request:
         "body_bytes",
         "connection",
         "core",
+        "descriptor_asked",
         "environ",
         "finished",
         "header_bytes",
@@ -83,6 +85,7 @@ class Request:
         self.log = log
         self.switches = 1
         self.finished = False
+        self.descriptor_asked = False
         self.waits: Optional[list[tuple[int, int, float]]] = None
         self.sleep = -1.0
         self.ready_fd = -1
@@ -91,6 +94,18 @@ class Request:
     def bind(self) -> None:
         """Make this the request of the current greenlet and of those it spawns from now on."""
         getcurrent().spawn_tree_locals = {_KEY: self}
+
+    def connection_fd(self) -> int:
+        """The connection's descriptor.
+
+        Returns:
+            on a websocket a number that is readable exactly when `websocket_recv_nb` has something to say, else the
+            socket's own; -1 when the connection is gone. Asked for before the handshake, the number stays the same.
+        """
+        if self.websocket is not None:
+            return self.websocket.connection_fd()
+        self.descriptor_asked = True
+        return self.connection.sock.fileno()
 
     def end(self) -> None:
         """Run what was left for the end of the request; later calls find it finished."""

@@ -1,0 +1,602 @@
+"""A websocket being served: bytes between the kernel and the decoder, messages between the decoder and the application.
+
+One io watcher reads in the hub, whatever the application is doing; no greenlet belongs to the connection but the
+application's own. `send_frame` is the only writer: it tries the kernel first, and what the kernel refuses waits in a
+bounded outbox that a write watcher drains.
+
+How a connection ends: `_end` is the moment after which the application gets errors; `_tcp_done` the moment after which
+there is nothing more to read or write; `finish` the moment the application has returned. The socket is closed when the
+last two have come, because until then the application may hold its number.
+"""
+
+from __future__ import annotations
+
+import socket as stdlib_socket
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, List, Optional, Union
+
+from gevent import get_hub, monkey
+from greenlet import getcurrent
+
+from ..errors import ConnectionClosed
+from ..protocol.frames import (
+    ABNORMAL_CLOSURE,
+    CLOSE,
+    INTERNAL_ERROR,
+    NORMAL_CLOSURE,
+    PING,
+    PONG,
+    encode_close,
+    encode_frame,
+)
+from ..protocol.handshake import HandshakeError, check_request, response_head
+from ..protocol.messages import MessageDecoder
+from .descriptor import Readiness, forget, take_over
+
+if TYPE_CHECKING:
+    from .keepalive import Keepalive
+    from .request import Request
+    from .settings import WebSocketSettings
+
+#: Bytes asked of the kernel at once.
+_READ_SIZE = 65536
+
+_native_socket = monkey.get_original("_socket", "socket")
+
+
+class WebSocketConnection:
+    """One websocket, from the handshake to the end of TCP.
+
+    Args:
+        fd: the connected socket's number, which now belongs to this object.
+        family: its address family.
+        peer: the client's address, for the log.
+        settings: sizes and times.
+        keepalive: the worker's keepalive, which watches this connection from now on.
+
+    Attributes:
+        opcode: of the message that `receive` returned last: TEXT (1) or BINARY (2); 0 before the first.
+        heard: something came from the peer since the keepalive last looked.
+        bytes_sent: bytes handed to the kernel or the outbox after the handshake.
+        messages_sent: data messages sent by the application.
+        messages_received: data messages taken by the application.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_close_sent",
+        "_decoder",
+        "_error",
+        "_family",
+        "_fd",
+        "_finished",
+        "_hub",
+        "_keepalive",
+        "_messages",
+        "_native",
+        "_outbox",
+        "_outbox_size",
+        "_paused",
+        "_pong_owed",
+        "_read_watcher",
+        "_readiness",
+        "_receivers",
+        "_settings",
+        "_shut_after_flush",
+        "_tcp_done",
+        "_write_watcher",
+        "_writers",
+        "bytes_sent",
+        "close_deadline",
+        "heard",
+        "messages_received",
+        "messages_sent",
+        "opcode",
+        "peer",
+        "ping_due",
+        "ping_sent",
+    )
+
+    def __init__(self, fd: int, family: int, peer: str, settings: WebSocketSettings, keepalive: Keepalive) -> None:
+        self.peer = peer
+        self._settings = settings
+        self._hub = get_hub()
+        self._fd = fd
+        self._native = _adopt(fd, family)
+        self._family = family
+        self._decoder = MessageDecoder(settings.max_size)
+        self._messages = self._decoder.messages
+        self._receivers: List[Any] = []
+        self._outbox: Optional[Deque[Union[bytes, memoryview]]] = None
+        self._outbox_size = 0
+        self._writers: List[Any] = []
+        self._write_watcher: Any = None
+        self._pong_owed: Optional[bytes] = None
+        self._paused = False
+        self._readiness: Optional[Readiness] = None
+        self._error: Optional[ConnectionClosed] = None
+        self._close_sent = False
+        self._shut_after_flush = False
+        self._tcp_done = False
+        self._finished = False
+        self.opcode = 0
+        self.heard = False
+        self.bytes_sent = 0
+        self.messages_sent = 0
+        self.messages_received = 0
+        self.ping_due = 0.0
+        self.ping_sent = 0.0
+        self.close_deadline = 0.0
+        self._keepalive = keepalive
+        self._read_watcher = self._hub.loop.io(fd, 1)
+        self._read_watcher.start(self._on_readable)
+        keepalive.add(self)
+
+    # -- what the application does
+
+    def receive(self) -> bytes:
+        """The next message; waits for it.
+
+        Raises:
+            ConnectionClosed: the websocket is over and everything received has been taken.
+        """
+        messages = self._messages
+        if not messages:
+            me = getcurrent()
+            receivers = self._receivers
+            while not messages:
+                self._raise_if_over()
+                receivers.append(me)
+                try:
+                    self._hub.switch()
+                finally:
+                    if me in receivers:  # woken by a time-out, a kill or a stray switch
+                        receivers.remove(me)
+        return self._take()
+
+    def receive_nowait(self) -> bytes:
+        """The next message, or b"" when none is there.
+
+        Raises:
+            ConnectionClosed: as `receive`.
+        """
+        if not self._messages:
+            if self._error is None:
+                # An application that polls without ever yielding would otherwise see nothing.
+                self._pull()
+            if not self._messages:
+                self._raise_if_over()
+                return b""
+        return self._take()
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Send one message; waits while the outbox is above its high mark.
+
+        Raises:
+            ConnectionClosed: the websocket is over.
+        """
+        if self._error is None:
+            self.messages_sent += 1
+            self.send_frame(encode_frame(opcode, payload))
+            if self._outbox_size > self._settings.outbox_high:
+                self._wait_for_outbox()
+        if self._error is not None:
+            raise ConnectionClosed(self._error.code, self._error.reason)
+
+    def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
+        """Start the closing handshake; the rest of it happens in the background. Does nothing after the end.
+
+        Args:
+            code: must be one that may stand in a close frame.
+            reason: cut to 123 bytes of UTF-8.
+        """
+        if self._error is None:
+            self._messages.clear()
+            self._decoder.size = 0
+            self._send_close(code, reason)
+            if self._error is None:
+                self._end(code, reason)
+
+    def finish(self, error: Optional[BaseException]) -> None:
+        """The application has returned, or raised `error`: say goodbye and let go of the socket when TCP is done."""
+        self._finished = True
+        if error is None:
+            self.close(NORMAL_CLOSURE)
+        else:
+            self.close(INTERNAL_ERROR, "internal error")
+        if self._tcp_done:
+            self._close_socket()
+
+    def connection_fd(self) -> int:
+        """A number that is readable exactly when `receive_nowait` would return a message or raise; -1 after the end of the request."""
+        if self._readiness is None:
+            if self._native is None:
+                return -1
+            watching = self._read_watcher is not None and not self._paused
+            if self._read_watcher is not None:
+                self._read_watcher.stop()
+                self._read_watcher.close()
+            if self._write_watcher is not None:
+                writing = self._write_watcher.active
+                self._write_watcher.stop()
+                self._write_watcher.close()
+                self._write_watcher = None
+            else:
+                writing = False
+            old = self._native.detach()
+            self._fd, self._readiness = take_over(old)
+            self._native = _adopt(self._fd, self._family)
+            if not self._tcp_done:
+                self._read_watcher = self._hub.loop.io(self._fd, 1)
+                if watching:
+                    self._read_watcher.start(self._on_readable)
+                if writing:
+                    self._watch_writes()
+            if self._messages or self._error is not None:
+                self._readiness.set()
+        return self._readiness.fd
+
+    @property
+    def open(self) -> bool:
+        """True while messages can be sent."""
+        return self._error is None
+
+    @property
+    def outbox_size(self) -> int:
+        """Bytes accepted and not yet taken by the kernel."""
+        return self._outbox_size
+
+    def _take(self) -> bytes:
+        messages = self._messages
+        self.opcode, payload = messages.popleft()
+        self._decoder.size -= len(payload)
+        self.messages_received += 1
+        if self._readiness is not None and not messages and self._error is None and not self._unsettled():
+            self._readiness.clear()
+        if self._paused and not self._inbox_full():
+            self._paused = False
+            if self._read_watcher is not None:
+                self._read_watcher.start(self._on_readable)
+        return payload
+
+    def _unsettled(self) -> bool:
+        """The peer has closed or failed, and waits until the application has taken what came before."""
+        return bool(self._decoder.control) or self._decoder.error is not None
+
+    def _raise_if_over(self) -> None:
+        """Called with an empty inbox: what came before the peer's close has been taken, and answered if at all."""
+        if self._error is None and self._unsettled():
+            self._settle()
+        if self._error is not None:
+            raise ConnectionClosed(self._error.code, self._error.reason)
+
+    def _wait_for_outbox(self) -> None:
+        me = getcurrent()
+        while self._outbox_size > self._settings.outbox_low and self._error is None:
+            self._writers.append(me)
+            try:
+                self._hub.switch()
+            finally:
+                if me in self._writers:
+                    self._writers.remove(me)
+
+    # -- reading, in the hub
+
+    def _on_readable(self) -> None:
+        self._pull()
+        if self._receivers:
+            self._wake_receivers()
+        if self._messages and not self._paused and self._inbox_full():
+            # TCP pushes back on the peer until the application has caught up.
+            self._paused = True
+            if self._read_watcher is not None:
+                self._read_watcher.stop()
+
+    def _pull(self) -> None:
+        """Read once from the kernel, decode, answer control frames."""
+        if self._tcp_done:
+            return
+        try:
+            data = self._native.recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost("")
+            return
+        self.heard = True
+        self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Decode bytes of the peer, wherever they were read."""
+        decoder = self._decoder
+        decoder.feed(data)
+        if self._error is not None:
+            # Closed from this side: only the peer's close frame still matters.
+            self._messages.clear()
+            decoder.size = 0
+        if decoder.control or decoder.error is not None:
+            self._answer_control()
+        if self._readiness is not None and self._messages:
+            self._readiness.set()
+
+    def _answer_control(self) -> None:
+        """Answer pings at once; a close frame or a failure once the application has taken what came before it."""
+        control = self._decoder.control
+        while control and control[0][0] != CLOSE:
+            opcode, payload = control.pop(0)
+            if opcode == PING and not self._close_sent:
+                if self._outbox_size > self._settings.outbox_high:
+                    # RFC 6455 section 5.5.3: answering only the most recent ping is enough.
+                    self._pong_owed = payload
+                else:
+                    self.send_frame(encode_frame(PONG, payload))
+        if control or self._decoder.error is not None:
+            if self._messages:
+                self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+            else:
+                self._settle()
+
+    def _settle(self) -> None:
+        """The peer has closed or failed, and everything before that has been taken: answer it."""
+        decoder = self._decoder
+        while decoder.control:
+            # A close frame that is there was valid and came before any error.
+            opcode, _ = decoder.control.pop(0)
+            if opcode == CLOSE:
+                self._send_close(decoder.close_code, decoder.close_reason)
+                if self._error is None:
+                    self._end(decoder.close_code, decoder.close_reason)
+                self._finish_tcp()
+                return
+        if decoder.error is not None and self._error is None:
+            error = decoder.error
+            self._keepalive.report(self, f"{error.code} {error.reason}")
+            self._send_close(error.code, error.reason)
+            self._end(error.code, error.reason)
+            # Reading goes on until the peer has seen it: closing with unread data would reset the connection and
+            # destroy the close frame on its way.
+            self._shut_after_flush = True
+            if not self._outbox_size:
+                self._shutdown_writing()
+
+    def _inbox_full(self) -> bool:
+        return len(self._messages) >= self._settings.inbox_messages or self._decoder.size >= self._settings.inbox_bytes
+
+    def _wake_receivers(self) -> None:
+        """Switch straight into whoever waits in `receive`. Runs in the hub."""
+        receivers = self._receivers
+        while receivers and (self._messages or self._error is not None):
+            greenlet = receivers.pop(0)
+            try:
+                greenlet.switch()
+            except BaseException:
+                self._hub.handle_error(greenlet, *sys.exc_info())
+
+    # -- writing
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send one whole frame without ever waiting; the only way to the wire.
+
+        Order is kept: once the outbox holds something, everything goes behind it.
+        """
+        if self._tcp_done:
+            return
+        size = len(frame)
+        self.bytes_sent += size
+        if not self._outbox_size:
+            try:
+                sent = self._native.send(frame)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:
+                self._lost("")
+                return
+            if sent == size:
+                return
+            rest: Union[bytes, memoryview] = memoryview(frame)[sent:] if sent else frame
+            self._outbox = deque((rest,))
+            self._outbox_size = size - sent
+            self._watch_writes()
+        else:
+            assert self._outbox is not None
+            self._outbox.append(frame)
+            self._outbox_size += size
+
+    def _watch_writes(self) -> None:
+        if self._write_watcher is None:
+            self._write_watcher = self._hub.loop.io(self._fd, 2)
+        self._write_watcher.start(self._on_writable)
+
+    def _on_writable(self) -> None:
+        outbox = self._outbox
+        try:
+            while outbox:
+                item = outbox[0]
+                sent = self._native.send(item)
+                self._outbox_size -= sent
+                # The peer's kernel makes room, so the peer is reading, so it is alive.
+                self.heard = True
+                if sent < len(item):
+                    outbox[0] = memoryview(item)[sent:]
+                    break
+                outbox.popleft()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self._lost("")
+            return
+        if not outbox:
+            self._outbox = None
+            self._write_watcher.stop()
+            if self._shut_after_flush:
+                self._shutdown_writing()
+        if self._outbox_size <= self._settings.outbox_low:
+            if self._pong_owed is not None:
+                payload, self._pong_owed = self._pong_owed, None
+                if not self._close_sent:
+                    self.send_frame(encode_frame(PONG, payload))
+            self._wake_writers()
+
+    def _wake_writers(self) -> None:
+        writers, self._writers = self._writers, []
+        for greenlet in writers:
+            try:
+                greenlet.switch()
+            except BaseException:
+                self._hub.handle_error(greenlet, *sys.exc_info())
+
+    # -- keepalive
+
+    def ping(self) -> None:
+        """Send a ping. It may overtake queued frames, so that a slow reader is not taken for a dead one."""
+        frame = encode_frame(PING, b"")
+        if self._outbox_size and self._outbox is not None:
+            self._outbox.insert(1, frame)
+            self._outbox_size += len(frame)
+        else:
+            self.send_frame(frame)
+
+    def unread(self) -> bool:
+        """Whether the kernel holds bytes of the peer that this side has not read yet."""
+        if self._tcp_done:
+            return False
+        try:
+            return bool(self._native.recv(1, stdlib_socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def lost(self, reason: str) -> None:
+        """The peer has been silent for too long."""
+        self._keepalive.report(self, reason)
+        self._send_close(INTERNAL_ERROR, reason)
+        self._lost(reason)
+
+    def expired(self) -> None:
+        """`close_deadline` has passed: answer what waits for the application, or give up on the peer."""
+        if self._error is None and self._unsettled():
+            self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+            self._settle()
+        else:
+            self._tcp_is_done()
+
+    # -- the end
+
+    def _send_close(self, code: int, reason: str) -> None:
+        if not self._close_sent:
+            self._close_sent = True
+            self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+            self.send_frame(encode_close(code, reason))
+
+    def _end(self, code: int, reason: str) -> None:
+        """From now on the application gets errors."""
+        self._error = ConnectionClosed(code, reason)
+        if self._readiness is not None:
+            self._readiness.set()
+        if self._receivers or self._writers:
+            self._hub.loop.run_callback(self._wake_all)
+        if self._paused and self._read_watcher is not None:
+            # The peer's close frame may be behind what filled the inbox.
+            self._paused = False
+            self._read_watcher.start(self._on_readable)
+
+    def _wake_all(self) -> None:
+        self._wake_receivers()
+        self._wake_writers()
+
+    def _lost(self, reason: str) -> None:
+        """TCP is gone without a closing handshake."""
+        if self._error is None:
+            self._end(ABNORMAL_CLOSURE, reason)
+        self._tcp_is_done()
+
+    def _finish_tcp(self) -> None:
+        """Both close frames are exchanged: the server closes first (section 7.1.1)."""
+        self._shut_after_flush = True
+        if not self._outbox_size:
+            self._shutdown_writing()
+
+    def _shutdown_writing(self) -> None:
+        if self._tcp_done:
+            return
+        try:
+            self._native.shutdown(stdlib_socket.SHUT_WR)
+        except OSError:
+            pass
+        if self._decoder.close_code != ABNORMAL_CLOSURE:
+            self._tcp_is_done()
+
+    def _tcp_is_done(self) -> None:
+        if self._tcp_done:
+            return
+        self._tcp_done = True
+        self._keepalive.discard(self)
+        for watcher in (self._read_watcher, self._write_watcher):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._read_watcher = self._write_watcher = None
+        self._outbox = None
+        self._outbox_size = 0
+        if self._writers:
+            self._hub.loop.run_callback(self._wake_writers)
+        if self._finished:
+            self._close_socket()
+
+    def _close_socket(self) -> None:
+        if self._native is None:
+            return
+        if self._readiness is not None:
+            forget(self._fd)
+            self._readiness.close()
+            self._readiness = None
+        native, self._native = self._native, None
+        native.close()
+
+
+def _adopt(fd: int, family: int) -> Any:
+    """A plain socket object for a descriptor, whose calls never wait, whatever `socket.setdefaulttimeout` says."""
+    native = _native_socket(family, stdlib_socket.SOCK_STREAM, 0, fd)
+    native.setblocking(False)
+    return native
+
+
+def accept(
+    request: Request,
+    key: Optional[str] = None,
+    origin: Optional[str] = None,
+    subprotocol: Optional[str] = None,
+) -> WebSocketConnection:
+    """Turn a request into a websocket: send the 101 and take the socket over from HTTP.
+
+    Raises:
+        HandshakeError: no key, a response has begun, or it is a websocket already.
+        HTTPError: the request is refused with this status, which the caller has to send.
+    """
+    if request.websocket is not None:
+        raise HandshakeError("already a websocket")
+    if request.header_bytes or request.finished:
+        raise HandshakeError("a response has begun")
+    if "HTTP_SEC_WEBSOCKET_KEY" in request.environ:
+        check_request(request.environ)
+    head = response_head(request.environ, key, origin, subprotocol)
+    connection = request.connection
+    server = connection.server
+    early = connection.upgrade()
+    sock = connection.sock
+    family = sock.family
+    peer = request.environ.get("REMOTE_ADDR", "")
+    websocket = WebSocketConnection(sock.detach(), family, peer, server.settings.websocket, server.keepalive)
+    request.websocket = websocket
+    request.status = "101 Web Socket Protocol Handshake"
+    request.header_count = head.count(b"\r\n") - 2
+    request.header_bytes = len(head)
+    websocket.send_frame(head)
+    websocket.bytes_sent = 0
+    if request.descriptor_asked:
+        websocket.connection_fd()
+    if early:
+        websocket.feed(early)
+    return websocket
