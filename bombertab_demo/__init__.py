@@ -1,0 +1,1 @@
+"""What geuwsgi shows people: for now a chat between browser tabs (see chat.py)."""
