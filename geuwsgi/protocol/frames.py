@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 
+from ..accel import use_compiled
+
 #: Opcodes (RFC 6455 section 5.2).
 CONTINUATION = 0x0
 TEXT = 0x1
@@ -86,3 +88,6 @@ def encode_close(code: int, reason: str = "") -> bytes:
     text = reason.encode("utf-8", "replace")[: MAX_CONTROL_PAYLOAD - 2]
     text = text.decode("utf-8", "ignore").encode("utf-8")
     return encode_frame(CLOSE, code.to_bytes(2, "big") + text)
+
+
+use_compiled(globals(), "encode_frame")

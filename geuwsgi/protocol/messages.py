@@ -10,6 +10,7 @@ import codecs
 from collections import deque
 from typing import Any, Deque, List, Optional, Tuple
 
+from ..accel import use_compiled
 from ..errors import WebSocketError
 from .frames import (
     ABNORMAL_CLOSURE,
@@ -149,19 +150,27 @@ class MessageDecoder:
         if size > MAX_CONTROL_PAYLOAD:
             if control:
                 raise WebSocketError(PROTOCOL_ERROR, "control frame too long")
-            width = 2 if size == 126 else 8
-            if end - position < width:
-                if width == 8 and position < end and data[position] & 0x80:
+            if size == 126:
+                if end - position < 2:
+                    self._head = data[start:]
+                    return end
+                size = data[position] << 8 | data[position + 1]
+                position += 2
+                if size < 126:
+                    raise WebSocketError(PROTOCOL_ERROR, "length not in its shortest form")
+            else:
+                if position < end and data[position] & 0x80:
                     raise WebSocketError(PROTOCOL_ERROR, "length with its top bit set")
-                self._head = data[start:]
-                return end
-            size = int.from_bytes(data[position : position + width], "big")
-            position += width
-            if size < 126 or (width == 8 and size < 65536):
-                raise WebSocketError(PROTOCOL_ERROR, "length not in its shortest form")
-            if width == 8 and size >> 63:
-                raise WebSocketError(PROTOCOL_ERROR, "length with its top bit set")
-        if not control and len(self._message) + size > self.max_size:
+                if end - position < 8:
+                    self._head = data[start:]
+                    return end
+                size = 0
+                for octet in data[position : position + 8]:
+                    size = size << 8 | octet
+                position += 8
+                if size < 65536:
+                    raise WebSocketError(PROTOCOL_ERROR, "length not in its shortest form")
+        if not control and size > self.max_size - len(self._message):
             raise WebSocketError(MESSAGE_TOO_BIG, "message too big")
         if end - position < 4:
             self._head = data[start:]
@@ -171,11 +180,11 @@ class MessageDecoder:
 
         if first & FIN and end - position >= size and opcode != CONTINUATION:
             # The common case, a whole frame that is a whole message: nothing is kept.
-            payload = apply_mask(data[position : position + size], key)
+            payload = apply_mask(data, key, 0, position, position + size)
             if control:
                 self._deliver_control(opcode, payload)
             else:
-                if opcode == TEXT:
+                if opcode == TEXT and not payload.isascii():
                     try:
                         payload.decode("utf-8")
                     except UnicodeDecodeError:
@@ -197,7 +206,7 @@ class MessageDecoder:
     def _payload(self, data: bytes, start: int) -> int:
         """Take the part of the current frame's payload that is there; returns where it ends."""
         stop = min(len(data), start + self._frame_size - self._frame_offset)
-        part = apply_mask(data[start:stop], self._key, self._frame_offset)
+        part = apply_mask(data, self._key, self._frame_offset, start, stop)
         self._frame_offset += stop - start
         complete = self._frame_offset == self._frame_size
         if self._frame_opcode >= CLOSE:
@@ -243,3 +252,6 @@ class MessageDecoder:
             self.close_code, self.close_reason = code, reason
             self._message = bytearray()
         self.control.append((opcode, payload))
+
+
+use_compiled(globals(), "MessageDecoder")
