@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from typing import Any, Deque, List, Optional, Tuple
+from typing import Any, Optional
 
 from ..accel import use_compiled
 from ..errors import WebSocketError
@@ -32,7 +32,7 @@ from .frames import (
 from .masking import apply_mask
 
 #: (opcode, payload): a whole message (TEXT, BINARY) or a control frame (CLOSE, PING, PONG).
-Item = Tuple[int, bytes]
+Item = tuple[int, bytes]
 
 _new_utf8 = codecs.getincrementaldecoder("utf-8")
 
@@ -66,8 +66,8 @@ class MessageDecoder:
         "_utf8",
         "close_code",
         "close_reason",
-        "error",
         "control",
+        "error",
         "max_size",
         "messages",
         "size",
@@ -75,8 +75,8 @@ class MessageDecoder:
 
     def __init__(self, max_size: int) -> None:
         self.max_size = max_size
-        self.messages: Deque[Item] = deque()
-        self.control: List[Item] = []
+        self.messages: deque[Item] = deque()
+        self.control: list[Item] = []
         self.size = 0
         self.error: Optional[WebSocketError] = None
         self.close_code = ABNORMAL_CLOSURE
@@ -225,6 +225,10 @@ class MessageDecoder:
                 self._utf8.decode(part, final)
             except UnicodeDecodeError:
                 raise WebSocketError(INVALID_PAYLOAD, "invalid UTF-8") from None
+            # CPython's decoder waits for the third byte of a surrogate, which is wrong at its second.
+            pending = self._utf8.getstate()[0]
+            if len(pending) == 2 and pending[0] == 0xED and pending[1] > 0x9F:
+                raise WebSocketError(INVALID_PAYLOAD, "invalid UTF-8")
         if complete:
             self._frame_opcode = -1
         if final:
