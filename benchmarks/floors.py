@@ -1,0 +1,110 @@
+"""The figures to reach: ratios within one run, so that they hold on any machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from results import Results
+
+
+@dataclass(frozen=True)
+class Floor:
+    """One figure to reach.
+
+    Attributes:
+        text: what it says.
+        scenario: where geuwsgi's figure comes from.
+        floor: the least (or most) that is acceptable.
+        aim: what to strive for.
+        server: whose figure it is.
+        other: the server to compare with; None takes the figure itself.
+        other_scenario: where the other's figure comes from, when that is another scenario.
+        figure: of the samples.
+        at_most: small is good.
+    """
+
+    text: str
+    scenario: str
+    floor: float
+    aim: float
+    server: str = "geuwsgi"
+    other: Optional[str] = None
+    other_scenario: Optional[str] = None
+    figure: str = "rate"
+    at_most: bool = False
+
+    def measured(self, results: Results) -> Optional[float]:
+        """The figure or the ratio; None when something of it is missing."""
+        if self.other is None:
+            return results.median(self.scenario, self.server, self.figure)
+        if self.other_scenario is None:
+            return results.ratio(self.scenario, self.server, self.other, self.figure)
+        mine = results.median(self.scenario, self.server, self.figure)
+        theirs = results.median(self.other_scenario, self.other, self.figure)
+        return mine / theirs if mine and theirs else None
+
+    def verdict(self, value: Optional[float]) -> str:
+        if value is None:
+            return "not measured"
+        sign = -1 if self.at_most else 1
+        if sign * value >= sign * self.aim:
+            return "pass, aim reached"
+        return "pass" if sign * value >= sign * self.floor else "SHORT"
+
+    def needs(self) -> list[tuple[str, str]]:
+        """(scenario, server) pairs to measure."""
+        pairs = [(self.scenario, self.server)]
+        if self.other is not None:
+            pairs.append((self.other_scenario or self.scenario, self.other))
+        return pairs
+
+
+FLOORS = (
+    Floor("echo 64 B, 100 connections, against uWSGI --http-socket --gevent", "echo-100", 1.3, 1.7, other="uwsgi-http-socket"),
+    Floor("the same with 1,000 connections", "echo-1000", 1.4, 1.8, other="uwsgi-http-socket"),
+    Floor("echo 64 B, 100 connections, against uWSGI --http --http-websockets", "echo-100", 3.5, 4.5, other="uwsgi-http"),
+    Floor("the same against picows", "echo-100", 0.8, 1.0, other="picows"),
+    Floor("the same against the C echo", "echo-100", 0.55, 0.75, other="c-epoll"),
+    Floor("echo 16 KiB, 100 connections, against uWSGI --http-socket --gevent", "echo-16k", 1.8, 2.5, other="uwsgi-http-socket"),
+    Floor("pure Python twin, 64 B, against uvicorn + websockets", "echo-100", 1.4, 1.8, server="geuwsgi-pure", other="uvicorn"),
+    Floor("keep-alive GET, 50 connections, against uWSGI --http --http-keepalive", "get-50", 4, 7, other="uwsgi-keepalive"),
+    Floor("the same against granian (WSGI)", "get-50", 0.6, 1.0, other="granian"),
+    Floor("connections opened a second, 1,000 of them, against uWSGI --http-socket", "connect", 5, 30, other="uwsgi-http-socket"),
+    Floor("memory per idle websocket, 10,000 of them, KiB", "memory-10000", 12, 9, at_most=True),
+    Floor("fan-out to 1,000, against a C epoll loop", "fanout-1000", 0.5, 0.8, other="c-epoll"),
+    Floor("fan-out to 1,000, against uWSGI + a Redis subscription each", "fanout-1000", 10, 18, other="uwsgi-redis"),
+    Floor("fan-out to 100, against the same", "fanout-100", 10, 20, other="uwsgi-redis"),
+    Floor("fan-out to 1,000, against uvicorn + websockets", "fanout-1000", 3, 5, other="uvicorn"),
+    Floor(
+        "two workers on two cores against one, CPU per delivery",
+        "fanout-1000",
+        1.25,
+        1.1,
+        server="geuwsgi-2",
+        other="geuwsgi",
+        figure="cpu_us",
+        at_most=True,
+    ),
+    Floor(
+        "10,000 channels of 2 against one of 2, CPU per message",
+        "channels-10000",
+        1.3,
+        1.1,
+        other="geuwsgi",
+        other_scenario="channels-1",
+        figure="cpu_us",
+        at_most=True,
+    ),
+)
+
+
+def table(results: Results) -> str:
+    """Every figure with its floor, aim, what was measured, and the verdict."""
+    lines = [f"\n{'figure to reach':<74}{'floor':>8}{'aim':>8}{'measured':>10}  verdict"]
+    for row in FLOORS:
+        value = row.measured(results)
+        bound = "<= " if row.at_most else ""
+        shown = "-" if value is None else f"{value:.2f}"
+        lines.append(f"{row.text:<74}{bound + format(row.floor, 'g'):>8}{row.aim:>8g}{shown:>10}  {row.verdict(value)}")
+    return "\n".join(lines)
