@@ -99,6 +99,8 @@ class Program:
 
     def kill(self) -> None:
         """End it and all that it started, whatever their state."""
+        if self.process.poll() is None:
+            self.process.kill()  # by itself too: Redis writes its title over the environment that holds the mark
         for process in self.relatives():
             try:
                 process.kill()

@@ -23,9 +23,24 @@ def missing(what: str) -> NoReturn:
 
 
 def find_program(name: str) -> str:
-    """The path of a program, looked for beside the interpreter first; a missing one ends the test."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    found = shutil.which(name, path=path)
+    """The path of a system program; a missing one ends the test."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
     if found is None:
         missing(name)
     return found
+
+
+def find_uwsgi() -> str:
+    """The real uWSGI that pip compiled for this environment; never the system's, which embeds another Python."""
+    path = Path(sys.prefix) / "bin" / "uwsgi"
+    if not path.exists():
+        missing("the real uWSGI in this environment")
+    return str(path)
+
+
+def find_debian_uwsgi() -> str:
+    """Debian's uWSGI with its Python and greenlet plugins, which pip's lacks."""
+    for plugin in ("python3", "greenlet_python3"):
+        if not Path(f"/usr/lib/uwsgi/plugins/{plugin}_plugin.so").exists():
+            missing(f"Debian's uWSGI plugin {plugin}")
+    return find_program("uwsgi-core")

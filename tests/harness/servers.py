@@ -10,7 +10,7 @@ from typing import Optional
 
 from .logs import absent_lines, unexpected_lines
 from .process import Program
-from .programs import APPS, ROOT, find_program
+from .programs import APPS, ROOT, find_debian_uwsgi, find_uwsgi
 from .wait import wait_until
 
 
@@ -118,20 +118,30 @@ class Geuwsgi(Server):
 
 
 class UWSGI(Server):
-    """The real uWSGI, started like Geuwsgi. It is the oracle, so nothing is asserted of how it ends."""
+    """The real uWSGI, started like Geuwsgi. It is the oracle, so nothing is asserted of how it ends.
+
+    Args:
+        debian: take Debian's, with the greenlet engine that `uwsgi.suspend()` wants: pip's has only uGreen, with which the
+            second request dead-locks on the interpreter's lock. Applications see Debian's Python packages there.
+    """
 
     def __init__(
         self,
         folder: Path,
         app: Optional[str] = None,
         *arguments: str,
+        debian: bool = False,
         cwd: Optional[Path] = None,
         env: Optional[Mapping[str, str]] = None,
         ready: float = 20.0,
     ) -> None:
         bind = [] if any(is_binding(argument) for argument in arguments) else ["--http-socket", "127.0.0.1:0"]
-        # The interpreter is embedded: it finds the environment's packages only when told where they are.
-        argv = [find_program("uwsgi"), *bind, "--home", sys.prefix, *_app_arguments(app), *arguments]
+        if debian:
+            argv = [find_debian_uwsgi(), "--plugin", "python3,greenlet_python3"]
+        else:
+            # The interpreter is embedded: it finds the environment's packages only when told where they are.
+            argv = [find_uwsgi(), "--home", sys.prefix]
+        argv += [*bind, *_app_arguments(app), *arguments]
         super().__init__(argv, folder / "uwsgi.log", cwd or folder, server_environment(env))
         try:
             self.addresses = wait_until(self._bound, ready, "uWSGI's sockets and workers")
