@@ -1,0 +1,164 @@
+"""The one place where the configuration becomes settings objects for the layers below, which know nothing of options."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from ..api.state import ModuleSettings
+from ..errors import ConfigError
+from ..server.loader import AppSettings
+from ..server.settings import HTTPSettings, ServerSettings, StaticSettings, WebSocketSettings
+
+if TYPE_CHECKING:
+    from ..config.config import Config
+    from ..server.listener import Listener
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """What the process itself does.
+
+    Attributes:
+        addresses: (option, address) of every listening socket, in the order they are bound.
+        backlog: `--listen`.
+        unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
+        daemons: commands of `--attach-daemon`.
+        app: where the applications are.
+        manage_script_name: see routing.Router.
+        env: `--env` assignments.
+        chdir: directory to change to, "" for none.
+        virtualenv: environment to import from, "" for our own.
+        pythonpath: additions to `sys.path`.
+        logto: log file, "" for standard error.
+        pidfile: file for the pid, "" for none.
+        ready_file: file for the bound addresses, "" for none.
+        vacuum: remove sockets and pidfile at the end.
+        die_on_term: SIGTERM is meant to end the server.
+        master: `masterpid()` is to be this process.
+    """
+
+    addresses: tuple[tuple[str, str], ...]
+    backlog: int
+    unix_mode: Optional[int]
+    daemons: tuple[str, ...]
+    app: AppSettings
+    manage_script_name: bool
+    env: tuple[str, ...]
+    chdir: str
+    virtualenv: str
+    pythonpath: tuple[str, ...]
+    logto: str
+    pidfile: str
+    ready_file: str
+    vacuum: bool
+    die_on_term: bool
+    master: bool
+
+
+def process_settings(config: Config) -> ProcessSettings:
+    """What `run` needs. Raises ConfigError for a value that only makes sense here."""
+    return ProcessSettings(
+        addresses=tuple((option, address) for option in ("http", "http-socket") for address in config.get(option)),
+        backlog=config.get("listen"),
+        unix_mode=_unix_mode(config),
+        daemons=tuple(config.get("attach-daemon")),
+        app=app_settings(config),
+        manage_script_name=config.get("manage-script-name"),
+        env=tuple(config.get("env")),
+        chdir=config.get("chdir") or "",
+        virtualenv=config.get("virtualenv") or "",
+        pythonpath=tuple(config.get("pythonpath")),
+        logto=config.get("logto") or "",
+        pidfile=config.get("pidfile") or "",
+        ready_file=config.get("ready-file") or "",
+        vacuum=config.get("vacuum"),
+        die_on_term=config.get("die-on-term"),
+        # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
+        master=config.get("master") or bool(config.get("attach-daemon")),
+    )
+
+
+def app_settings(config: Config) -> AppSettings:
+    """Where the applications are."""
+    mounts = _pairs(config, "mount", "/mountpoint=file.py or /mountpoint=module:callable")
+    for mountpoint, _ in mounts:
+        if not mountpoint.startswith("/"):
+            raise ConfigError("a mountpoint begins with a slash, as in /x=app.py", "mount", mountpoint, config.source("mount"))
+    return AppSettings(
+        module=config.get("module") or "",
+        wsgi_file=config.get("wsgi-file") or "",
+        callable=config.get("callable") or "application",
+        mounts=mounts,
+    )
+
+
+def server_settings(config: Config) -> ServerSettings:
+    """What one worker's server needs."""
+    return ServerSettings(
+        cores=cores(config),
+        log_requests=not config.get("disable-logging"),
+        http=HTTPSettings(
+            buffer_size=config.get("buffer-size"),
+            keepalive=float(config.get("http-keepalive")),
+            headers_timeout=float(config.get("http-headers-timeout")),
+            socket_timeout=float(config.get("socket-timeout")),
+            async_mode=bool(config.get("async")),
+        ),
+        websocket=WebSocketSettings(
+            max_size=config.get("websockets-max-size") * 1024,
+            ping_freq=float(config.get("websockets-ping-freq")),
+            pong_tolerance=float(config.get("websockets-pong-tolerance")),
+        ),
+        static=StaticSettings(
+            check=tuple(config.get("check-static")),
+            maps=_pairs(config, "static-map", "/prefix=directory"),
+            index=tuple(config.get("static-index")),
+        ),
+        server_name=platform.node() or "localhost",
+    )
+
+
+def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSettings:
+    """What the fake module tells the application."""
+    return ModuleSettings(
+        opt=config.opt,
+        hostname=(platform.node() or "localhost").encode("utf-8", "surrogateescape"),
+        cores=cores(config),
+        buffer_size=config.get("buffer-size"),
+        master=process_settings(config).master,
+        sockets=tuple(listener.sock.fileno() for listener in listeners),
+        worker_id=0,  # until it is loaded; set_worker() follows
+    )
+
+
+def cores(config: Config) -> int:
+    """Requests served at once: `--gevent N` or `--async N`, else the generous default."""
+    asked: int = config.get("gevent") or config.get("async")
+    return asked or ServerSettings.cores
+
+
+def _pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...]:
+    """Values of the form a=b."""
+    pairs = []
+    for value in config.get(option):
+        left, equals, right = value.partition("=")
+        if not equals or not right:
+            raise ConfigError(f"write it as {form}", option, value, config.source(option))
+        pairs.append((left, right))
+    return tuple(pairs)
+
+
+def _unix_mode(config: Config) -> Optional[int]:
+    """`--chmod-socket[=MODE]`, octal; without a mode 666. Source: uWSGI's `uwsgi_opt_chmod_socket`."""
+    given = config.get("chmod-socket")
+    if given is None or given is False:
+        return None
+    if given is True or given == "":
+        return 0o666
+    try:
+        return int(str(given), 8)
+    except ValueError:
+        raise ConfigError("permissions are octal digits, as in 660", "chmod-socket", str(given), config.source("chmod-socket")) from None
