@@ -100,6 +100,8 @@ class Room:
 
 
 rooms: OrderedDict[str, Room] = OrderedDict()  # the one used last comes last
+#: Tells one run of this process from another: message numbers start anew with each.
+started = str(time.time_ns())
 member_ids = itertools.count(1)
 message_ids = itertools.count(1)
 
@@ -205,6 +207,7 @@ class Client:
                 "t": "welcome",
                 "you": self.about(),
                 "room": room.name,
+                "run": started,
                 "members": [member.about() for member in room.members.values()],
                 "history": [said if key == self.key else public(said) for key, said in room.history],
             }

@@ -38,6 +38,7 @@ let members = new Map(); // id -> {id, name, hue}
 let myId = null;
 let joined = false;
 let latest = 0; // the newest message's id on the page
+let run = ""; // which run of the server it is the id of
 let last = null; // {key, at}: whose message is at the bottom
 const pending = new Map(); // ref -> {text, node}: ours, not yet confirmed
 const typists = new Map(); // id -> time-out
@@ -126,7 +127,7 @@ const notice = (text) => {
   added(false);
 };
 
-const said = (message) => {
+const said = (message, fresh = true) => {
   if (message.id <= latest) return;
   latest = message.id;
   const waiting = message.ref && pending.get(message.ref);
@@ -135,8 +136,9 @@ const said = (message) => {
     waiting.node.classList.remove("pending");
     return;
   }
-  show(message.who, message.text, message.at, Boolean(message.ref), true);
+  show(message.who, message.text, message.at, Boolean(message.ref), fresh);
   added(false);
+  if (!fresh) return;
   if (!following) {
     missed += 1;
     $("newer").textContent = missed === 1 ? "1 new message" : missed + " new messages";
@@ -195,15 +197,12 @@ const handlers = {
     backoff = BACKOFF_FIRST;
     myId = message.you.id;
     members = new Map(message.members.map((who) => [who.id, who]));
-    const history = message.history;
-    clear();
-    for (const old of history) {
-      show(old.who, old.text, old.at, Boolean(old.ref), false);
-      latest = old.id;
-      pending.delete(old.ref);
-    }
-    for (const [ref, { text }] of [...pending]) say(ref, text); // never confirmed: the server drops what it has already
-    added(true);
+    // After a lost connection the page keeps what it shows, and adds what it missed.
+    if (message.run !== run) latest = 0;
+    run = message.run;
+    for (const old of message.history) said(old, false);
+    for (const [ref, { text }] of pending) send({ t: "say", text, ref }); // never confirmed: the server drops what it has already
+    added(false);
     state("open", "Connected");
     people();
     ping();
