@@ -9,7 +9,8 @@ import base64
 import binascii
 import hashlib
 import re
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
 from ..errors import HTTPError, WebSocketError
 
@@ -51,7 +52,7 @@ def check_request(environ: Mapping[str, Any]) -> None:
     hop-by-hop, proxies take them away, and uWSGI looks at the key alone.
 
     Raises:
-        HTTPError: 426 for another version than 13, 400 for a malformed key or a method other than GET.
+        HTTPError: 426 for another version than 13, 400 for a malformed key or subprotocol, or a method other than GET.
     """
     version = environ.get("HTTP_SEC_WEBSOCKET_VERSION", "13")
     if version != "13":
@@ -60,6 +61,8 @@ def check_request(environ: Mapping[str, Any]) -> None:
         raise HTTPError("400 Bad Request", "websocket handshake with a method other than GET")
     if not key_valid(environ["HTTP_SEC_WEBSOCKET_KEY"].strip()):
         raise HTTPError("400 Bad Request", "Sec-WebSocket-Key is not the base64 of 16 bytes")
+    if not all(map(_TOKEN.match, offered_subprotocols(environ))):
+        raise HTTPError("400 Bad Request", "Sec-WebSocket-Protocol is not a list of tokens")
 
 
 def response_head(
@@ -87,6 +90,8 @@ def response_head(
     key = key or environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
     if not key:
         raise HandshakeError("no Sec-WebSocket-Key")
+    if not _FIELD_VALUE.match(key):
+        raise HandshakeError("the key has characters that cannot stand in a header")
     origin = origin or environ.get("HTTP_ORIGIN") or "*"
     if not subprotocol:
         offered = offered_subprotocols(environ)
