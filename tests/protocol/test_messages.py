@@ -246,7 +246,9 @@ def test_lengths_not_in_their_shortest_form(decoder_class: Decoders, size: int, 
 
 @pytest.mark.parametrize("size", [1 << 63, (1 << 64) - 1, 1 << 63 | 65536])
 def test_a_length_with_its_top_bit_set_fails_at_that_octet(decoder_class: Decoders, size: int) -> None:
-    assert fails_at(decoder_class, frame(BINARY, size=size, width=8), 1 << 70) == (1002, 3)
+    data = frame(BINARY, size=size, width=8)
+    assert fails_at(decoder_class, data, 1 << 62) == (1002, 3)
+    assert decoded(decoder_class, data, 1 << 62).error.code == 1002
 
 
 def test_a_message_over_the_limit_fails_at_its_length(decoder_class: Decoders) -> None:
@@ -255,6 +257,10 @@ def test_a_message_over_the_limit_fails_at_its_length(decoder_class: Decoders) -
     assert fails_at(decoder_class, frame(BINARY, bytes(301)), 300) == (1009, 4)
     assert fails_at(decoder_class, frame(BINARY, size=1 << 40), 70000) == (1009, 10)
     assert fails_at(decoder_class, frame(BINARY, size=(1 << 63) - 1), 70000) == (1009, 10)
+    # Behind a fragment the sum would not fit into 63 bits.
+    start = frame(BINARY, b"x", fin=False)
+    assert fails_at(decoder_class, start + frame(CONTINUATION, size=(1 << 63) - 1), 70000) == (1009, len(start) + 10)
+    assert decoded(decoder_class, start + frame(CONTINUATION, size=(1 << 63) - 1)).error.code == 1009
 
 
 def test_the_limit_is_on_the_joined_message(decoder_class: Decoders) -> None:
