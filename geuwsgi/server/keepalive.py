@@ -6,7 +6,7 @@ no message pays for a clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional, Set
+from typing import TYPE_CHECKING, Callable, Optional
 
 import gevent
 from gevent import get_hub
@@ -28,7 +28,7 @@ class Keepalive:
     def __init__(self, settings: WebSocketSettings, report: Callable[[str], None]) -> None:
         self._settings = settings
         self._report = report
-        self._connections: Set[WebSocketConnection] = set()
+        self._connections: set[WebSocketConnection] = set()
         self._some = Event()
         self._greenlet: Optional[gevent.Greenlet] = None
         times = [1.0, settings.close_timeout / 5]

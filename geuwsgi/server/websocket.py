@@ -14,11 +14,12 @@ from __future__ import annotations
 import socket as stdlib_socket
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from gevent import get_hub, monkey
 from greenlet import getcurrent
 
+from ..accel import use_compiled
 from ..errors import ConnectionClosed
 from ..protocol.frames import (
     ABNORMAL_CLOSURE,
@@ -33,14 +34,12 @@ from ..protocol.frames import (
 from ..protocol.handshake import HandshakeError, check_request, response_head
 from ..protocol.messages import MessageDecoder
 from .descriptor import Readiness, forget, take_over
+from .rawio import receive, transmit
 
 if TYPE_CHECKING:
     from .keepalive import Keepalive
     from .request import Request
     from .settings import WebSocketSettings
-
-#: Bytes asked of the kernel at once.
-_READ_SIZE = 65536
 
 _native_socket = monkey.get_original("_socket", "socket")
 
@@ -107,10 +106,10 @@ class WebSocketConnection:
         self._family = family
         self._decoder = MessageDecoder(settings.max_size)
         self._messages = self._decoder.messages
-        self._receivers: List[Any] = []
-        self._outbox: Optional[Deque[Union[bytes, memoryview]]] = None
+        self._receivers: list[Any] = []
+        self._outbox: Optional[deque[Union[bytes, memoryview]]] = None
         self._outbox_size = 0
-        self._writers: List[Any] = []
+        self._writers: list[Any] = []
         self._write_watcher: Any = None
         self._pong_owed: Optional[bytes] = None
         self._paused = False
@@ -297,12 +296,9 @@ class WebSocketConnection:
         """Read once from the kernel, decode, answer control frames."""
         if self._tcp_done:
             return
-        try:
-            data = self._native.recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError):
+        data = receive(self._native, self._fd)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self._lost("")
             return
@@ -387,14 +383,11 @@ class WebSocketConnection:
         size = len(frame)
         self.bytes_sent += size
         if not self._outbox_size:
-            try:
-                sent = self._native.send(frame)
-            except (BlockingIOError, InterruptedError):
-                sent = 0
-            except OSError:
-                self._lost("")
-                return
+            sent = transmit(self._native, self._fd, frame)
             if sent == size:
+                return
+            if sent < 0:
+                self._lost("")
                 return
             rest: Union[bytes, memoryview] = memoryview(frame)[sent:] if sent else frame
             self._outbox = deque((rest,))
@@ -412,22 +405,20 @@ class WebSocketConnection:
 
     def _on_writable(self) -> None:
         outbox = self._outbox
-        try:
-            while outbox:
-                item = outbox[0]
-                sent = self._native.send(item)
+        while outbox:
+            item = outbox[0]
+            sent = transmit(self._native, self._fd, item)
+            if sent < 0:
+                self._lost("")
+                return
+            if sent:
                 self._outbox_size -= sent
                 # The peer's kernel makes room, so the peer is reading, so it is alive.
                 self.heard = True
-                if sent < len(item):
-                    outbox[0] = memoryview(item)[sent:]
-                    break
-                outbox.popleft()
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            self._lost("")
-            return
+            if sent < len(item):
+                outbox[0] = memoryview(item)[sent:]
+                break
+            outbox.popleft()
         if not outbox:
             self._outbox = None
             self._write_watcher.stop()
@@ -600,3 +591,6 @@ def accept(
     if early:
         websocket.feed(early)
     return websocket
+
+
+use_compiled(globals(), "WebSocketConnection")

@@ -1,0 +1,43 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Compiled twin of `masking`: eight bytes at a time."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.string cimport memcpy
+
+
+def apply_mask(bytes data not None, bytes key not None, Py_ssize_t offset=0, Py_ssize_t start=0, stop=None):
+    """As `geuwsgi.protocol.masking.apply_mask`."""
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t end = length if stop is None else <Py_ssize_t>stop
+    cdef Py_ssize_t size, i
+    cdef const unsigned char *source
+    cdef unsigned char *target
+    cdef unsigned char rotated[8]
+    cdef const unsigned char *key_bytes = <const unsigned char *>PyBytes_AS_STRING(key)
+    cdef uint64_t mask, word
+    cdef bytes result
+    if PyBytes_GET_SIZE(key) != 4:
+        raise ValueError("a masking key has four bytes")
+    if end > length:
+        end = length
+    if start < 0 or end <= start:
+        return b""
+    size = end - start
+    for i in range(8):
+        rotated[i] = key_bytes[(offset + i) & 3]
+    memcpy(&mask, rotated, 8)
+    result = PyBytes_FromStringAndSize(NULL, size)
+    source = <const unsigned char *>PyBytes_AS_STRING(data) + start
+    target = <unsigned char *>PyBytes_AS_STRING(result)
+    i = 0
+    # memcpy keeps unaligned words legal; the compiler turns the loop into vector instructions.
+    while i + 8 <= size:
+        memcpy(&word, source + i, 8)
+        word ^= mask
+        memcpy(target + i, &word, 8)
+        i += 8
+    while i < size:
+        target[i] = source[i] ^ rotated[i & 7]
+        i += 1
+    return result

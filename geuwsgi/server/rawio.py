@@ -1,0 +1,45 @@
+"""Two system calls of a non-blocking socket, with outcomes instead of exceptions: a full or empty kernel is no error."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+from ..accel import use_compiled
+
+#: Bytes asked of the kernel at once.
+READ_SIZE = 65536
+
+
+def receive(sock: Any, fd: int) -> Optional[bytes]:
+    """What the kernel has.
+
+    Args:
+        sock: the plain, non-blocking socket object.
+        fd: its number; the compiled twin uses only this.
+
+    Returns:
+        up to READ_SIZE bytes; b"" when the peer has ended or TCP is broken; None when nothing is there.
+    """
+    try:
+        return sock.recv(READ_SIZE)  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError:
+        return b""
+
+
+def transmit(sock: Any, fd: int, data: Union[bytes, memoryview]) -> int:
+    """Give the kernel what it takes.
+
+    Returns:
+        bytes taken, 0 when there is no room, -1 when TCP is broken.
+    """
+    try:
+        return sock.send(data)  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return 0
+    except OSError:
+        return -1
+
+
+use_compiled(globals(), "receive", "transmit")
