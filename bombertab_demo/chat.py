@@ -17,7 +17,8 @@ import json
 import time
 import unicodedata
 from collections import OrderedDict, deque
-from typing import Any, Callable, Iterable, Optional
+from collections.abc import Iterable
+from typing import Any, Callable, Optional
 
 import gevent
 import gevent.event
@@ -36,6 +37,8 @@ QUEUE = 256  #: messages waiting for one client; one that falls further behind i
 READS_PER_TURN = 32  #: messages taken from one client before the others have their turn
 JOIN_WITHIN = 10.0  #: seconds a connection may stay without joining a room
 WAKE_EVERY = 2.0  #: seconds; uWSGI sends and checks its pings inside `websocket_recv_nb`, so it has to be called
+
+BIDI_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they would turn the text of others around
 
 NORMAL, POLICY, TRY_LATER = 1000, 1008, 1013  # close codes of RFC 6455 and the registry that it opened
 
@@ -285,7 +288,7 @@ def text(message: Message, field: str, limit: int) -> str:
         raise Mistake(f'"{field}" has to be text.')
     if len(value) > limit:
         raise Mistake(f'"{field}" is too long: {limit} characters at most.')
-    return "".join(c for c in value if c in "\n\t" or not (unicodedata.category(c) in ("Cc", "Cs") or c in "\u202a\u202b\u202c\u202d\u202e"))
+    return "".join(c for c in value if c in "\n\t" or not (unicodedata.category(c) in ("Cc", "Cs") or c in BIDI_CONTROLS))
 
 
 def one_line(message: Message, field: str, limit: int) -> str:

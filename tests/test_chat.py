@@ -89,7 +89,11 @@ def test_two_people_talk(enter: Callable[..., Person]) -> None:
     assert confirmed["ref"] == "first"
     assert "ref" not in heard  # it tells the author's page that the message is its own
     ada.send(t="me", name="Countess", hue=7)
-    assert grace.expect("changed") == {"t": "changed", "who": {"id": ada.welcome["you"]["id"], "name": "Countess", "hue": 7}, "before": "Ada"}
+    assert grace.expect("changed") == {
+        "t": "changed",
+        "who": {"id": ada.welcome["you"]["id"], "name": "Countess", "hue": 7},
+        "before": "Ada",
+    }
     ada.socket.shutdown()
     assert grace.expect("left")["who"]["name"] == "Countess"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -54,11 +53,11 @@ def the_command() -> list[str]:
 
 
 @pytest.fixture
-def readme_server(server: Callable[..., Geuwsgi], tmp_path: Path) -> Iterator[Geuwsgi]:
+def readme_server(server: Callable[..., Geuwsgi], tmp_path: Path) -> Geuwsgi:
     """What a newcomer has after following the README, on a free port."""
     (tmp_path / "myapp.py").write_text(the_application(), "utf-8")
     arguments = ["127.0.0.1:0" if argument == ":8080" else argument for argument in the_command()]
-    yield server(None, *arguments, cwd=tmp_path)
+    return server(None, *arguments, cwd=tmp_path)
 
 
 def test_application_serves_its_page(readme_server: Geuwsgi) -> None:
