@@ -1,0 +1,82 @@
+"""uWSGI's request log line, and how lines reach the log without a system call each.
+
+    [pid: 7|app: 0|req: 1/1] 127.0.0.1 () {22 vars in 208 bytes} [Tue Nov 24 15:10:22 2026] GET /ws => generated 29 bytes
+    in 4308 msecs (HTTP/1.1 101) 5 headers in 212 bytes (2 switches on core 9)
+
+Source: uWSGI's default format, read off a running server. Variables and their bytes are those of the uwsgi packet that the request
+would be: keys and values count as one each, with two bytes of length before either.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+from ..log import log
+
+if TYPE_CHECKING:
+    from .request import Request
+
+#: Bytes of the CGI variables that every request has, keys and lengths only.
+_FIXED = sum(len(key) + 4 for key in ("REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL"))
+
+
+class AccessLog:
+    """Writes a line per request.
+
+    Lines of one turn of the event loop go out in one write: at 60,000 requests a second a write each is a fifth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._hub: Any = get_hub()
+        self._pid = os.getpid()
+        self._second = 0
+        self._date = ""
+
+    def add(self, request: Request, head_size: int, headers: int, total: int) -> None:
+        """Note one request.
+
+        Args:
+            request: with its response complete.
+            head_size: bytes of its head.
+            headers: fields in it.
+            total: requests served by this worker until now.
+        """
+        now = time.time()
+        started = request.started
+        second = int(started)
+        if second != self._second:
+            self._second = second
+            self._date = time.ctime(started)
+        environ = request.environ
+        method = environ.get("REQUEST_METHOD", "")
+        uri = environ.get("REQUEST_URI", "")
+        protocol = environ.get("SERVER_PROTOCOL", "")
+        address = environ.get("REMOTE_ADDR", "")
+        # "Name: value\r\n" takes as many bytes as the variable's key and value with their lengths, but for "HTTP_".
+        fields = head_size - len(method) - len(uri) - len(protocol) - 6 + 5 * headers
+        if "CONTENT_TYPE" in environ:
+            fields -= 5
+        if "CONTENT_LENGTH" in environ:
+            fields -= 5
+        size = fields + _FIXED + len(method) + len(uri) * 2 + len(protocol)
+        size += 89 + len(address) + len(environ.get("SERVER_NAME", ""))
+        line = (
+            f"[pid: {self._pid}|app: 0|req: {total}/{total}] {address} ({environ.get('REMOTE_USER', '')}) "
+            f"{{{2 * headers + 20} vars in {size} bytes}} [{self._date}] {method} {uri} => generated {request.body_bytes} bytes "
+            f"in {int((now - started) * 1000)} msecs ({protocol} {request.status[:3]}) {request.header_count} headers "
+            f"in {request.header_bytes} bytes ({request.switches} switches on core {request.core})"
+        )
+        if not self._lines:
+            self._hub.loop.run_callback(self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what has been noted."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            log("\n".join(lines))

@@ -1,0 +1,282 @@
+"""One HTTP/1.1 connection: reads heads, calls the application, sends responses, until one side has enough."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import TYPE_CHECKING, Any, Optional
+
+import gevent
+from gevent import getcurrent
+
+from ..errors import ConnectionClosed, HTTPError
+from ..log import log
+from ..protocol.http import RequestParser
+from .body import NO_BODY, Body
+from .request import Request
+from .response import Response
+from .transport import ClientError, TimedOut, Transport
+
+if TYPE_CHECKING:
+    from .server import Server
+
+#: Pipelined requests served in a row before other connections get their turn.
+_PIPELINE_TURN = 16
+
+#: Where tracebacks are of no interest to whoever looks for a mistake in an application.
+_OWN_FILES = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+class HTTPConnection:
+    """One connection, served by one greenlet.
+
+    Args:
+        sock: the accepted gevent socket.
+        server: whose application is served.
+        template: what is in every environ of this connection.
+
+    Attributes:
+        sock: the gevent socket, also after an upgrade.
+        transport: moves its bytes.
+        parser: finds the requests in them.
+        request: the one being served, or None between requests.
+        body: its body.
+        response: the response to it.
+        responding: the final response to it has begun.
+        spoiled: its body broke off, so that no further request can be found behind it.
+        upgraded: the socket belongs to somebody else.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "body",
+        "greenlet",
+        "parser",
+        "peer",
+        "request",
+        "responding",
+        "response",
+        "server",
+        "sock",
+        "spoiled",
+        "sweeper",
+        "transport",
+        "upgraded",
+    )
+
+    def __init__(self, sock: Any, server: Server, template: dict[str, Any]) -> None:
+        settings = server.settings.http
+        self.sock = sock
+        self.server = server
+        self.peer: str = template["REMOTE_ADDR"]
+        self.sweeper = server.sweeper
+        self.transport = Transport(sock, server.sweeper, settings.socket_timeout)
+        self.parser: Any = RequestParser(template, settings.buffer_size)
+        self.request: Optional[Request] = None
+        self.body: Body = NO_BODY
+        self.response: Optional[Response] = None
+        self.responding = False
+        self.spoiled = False
+        self.upgraded = False
+        self.greenlet: Any = None
+
+    # -- for the websocket
+
+    def upgrade(self) -> bytes:
+        """Stop speaking HTTP: from now on the socket belongs to the caller, who also closes it.
+
+        Returns:
+            The bytes that the client has sent behind its request.
+
+        Raises:
+            HTTPError: the request has a body, which would be taken for what comes after the upgrade.
+        """
+        if not self.body.ended:
+            raise HTTPError("400 Bad Request", "websocket handshake with a request body")
+        unread: bytes = self.parser.take_unread()
+        self.upgraded = True
+        self.transport.release()
+        return unread
+
+    def refuse(self, request: Request, error: HTTPError) -> None:
+        """Answer a handshake that cannot be granted, in the middle of the application's call; what the application sends is ignored."""
+        log(f"{self._who()}: {request.environ['REQUEST_METHOD']} {request.environ['REQUEST_URI']}: {error}")
+        if request is self.request and self.response is not None:
+            try:
+                self.response.refuse(error.status)
+            except ClientError:
+                pass
+
+    # -- the loop
+
+    def serve(self) -> None:
+        """Serve requests until the connection ends. Runs in the connection's own greenlet; never raises but when it is killed."""
+        self.greenlet = getcurrent()
+        try:
+            settings = self.server.settings.http
+            if self._first_head():
+                turn = 0
+                while self._serve_request():
+                    if self.parser.feed_unread():
+                        turn += 1
+                        if turn % _PIPELINE_TURN == 0:
+                            gevent.sleep(0)
+                    elif not self._read_head(settings.keepalive):
+                        break
+        except HTTPError as error:
+            self._refuse(error.status, error.detail)
+        except TimedOut:
+            if self.parser.started:
+                self._refuse("408 Request Timeout", "the request head did not arrive in time")
+        except ClientError as error:
+            log(f"{self._who()}: {error}")
+        finally:
+            if not self.upgraded:
+                self.transport.close()
+            self.server.forget(self)
+
+    def _first_head(self) -> bool:
+        data = self.transport.receive_now()
+        if data is None:
+            return self._read_head(self.server.settings.http.headers_timeout)
+        if not data:
+            return False
+        return bool(self.parser.feed(data)) or self._read_head(self.server.settings.http.headers_timeout)
+
+    def _read_head(self, idle: float) -> bool:
+        """Read until a head is complete; False when the client has closed.
+
+        Args:
+            idle: seconds until its first byte has to be there.
+        """
+        transport = self.transport
+        parser = self.parser
+        deadline = self.sweeper.now + idle
+        started = parser.started
+        while True:
+            data = transport.receive(deadline)
+            if not data:
+                return False
+            if parser.feed(data):
+                return True
+            if not started and parser.started:
+                # All of the head has this long, however slowly its bytes drip in.
+                started = True
+                deadline = self.sweeper.now + self.server.settings.http.headers_timeout
+
+    def _serve_request(self) -> bool:
+        """Serve the request whose head is complete; False when the connection is over."""
+        server = self.server
+        parser = self.parser
+        environ = parser.environ
+        core = server.cores.acquire()
+        server.last_id = number = server.last_id + 1
+        request = self.request = Request(self, environ, core, number, server.log_requests)
+        request.bind()
+        server.running[core] = request
+        self.responding = False
+        environ["uwsgi.core"] = core
+        if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
+            _forwarded_scheme(environ)
+        if parser.content_length:
+            body = Body(self, parser.content_length, parser.expect_continue)
+        else:
+            body = NO_BODY
+        self.body = environ["wsgi.input"] = body
+        response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
+        failure: Optional[BaseException] = None
+        try:
+            try:
+                result = server.application(environ, response.start_response)
+                try:
+                    response.send(result)
+                finally:
+                    close = getattr(result, "close", None)
+                    if close is not None:
+                        close()
+            except (Exception, SystemExit) as error:
+                failure = error
+                self._failed(request, response, error)
+        finally:
+            self.request = self.response = None
+            del server.running[core]
+            server.cores.release(core)
+            try:
+                request.end()
+            except Exception:
+                log(traceback.format_exc().rstrip("\n"))
+            server.total_requests += 1
+            if request.websocket is not None:
+                request.websocket.finish(failure)
+                request.body_bytes = request.websocket.bytes_sent
+            if server.after_request is not None:
+                server.after_request(request)
+            if request.log:
+                server.accesslog.add(request, parser.head_size, parser.header_count, server.total_requests)
+        if self.upgraded:
+            return False
+        if response.keep_alive and not self.spoiled and body.discard():
+            return True
+        if not body.ended or parser.has_unread:
+            self.transport.linger()
+        return False
+
+    def must_close(self) -> bool:
+        """Whether the response being begun has to be the connection's last."""
+        return self.server.stopping or self.spoiled or self.server.settings.http.keepalive <= 0 or self.body.oversized
+
+    # -- what goes wrong
+
+    def _failed(self, request: Request, response: Response, error: BaseException) -> None:
+        """The application, or sending what it said, has raised."""
+        if request.websocket is not None:
+            if not isinstance(error, ConnectionClosed) and not isinstance(error.__cause__, ConnectionClosed):
+                self._log_traceback(request, error)
+            return
+        cause = error if isinstance(error, (ClientError, HTTPError)) else error.__cause__
+        if isinstance(cause, (ClientError, HTTPError)):
+            # The client's doing: a line, no traceback.
+            status = cause.status
+            if not response.refused:
+                log(f"{self._who()}: {request.environ['REQUEST_METHOD']} {request.environ['REQUEST_URI']}: {cause}")
+            if not status or self.transport.broken:
+                response.keep_alive = False
+                return
+        else:
+            status = "500 Internal Server Error"
+            self._log_traceback(request, error)
+        try:
+            response.fail(status)
+        except ClientError:
+            response.keep_alive = False
+
+    def _log_traceback(self, request: Request, error: BaseException) -> None:
+        environ = request.environ
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
+            trace = trace.tb_next  # begin where the application does
+        text = "".join(traceback.format_exception(type(error), error, trace)).rstrip("\n")
+        log(f"{environ.get('REQUEST_METHOD')} {environ.get('REQUEST_URI')}: the application raised\n{text}")
+
+    def _who(self) -> str:
+        return self.peer or "unix peer"
+
+    def _refuse(self, status: str, detail: str) -> None:
+        """Answer what is not a request that can be served, and close."""
+        log(f"{self._who()}: {status}: {detail}" if detail else f"{self._who()}: {status}")
+        body = status.encode("latin-1") + b"\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        try:
+            self.transport.send(head.encode("latin-1") + body)
+            self.transport.linger()
+        except ClientError:
+            pass
+
+
+def _forwarded_scheme(environ: dict[str, Any]) -> None:
+    """What a proxy says about the scheme, believed as uWSGI believes it, but for schemes that are none."""
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").lower()
+    if scheme in ("http", "https"):
+        environ["wsgi.url_scheme"] = scheme
+    elif environ.get("HTTP_X_FORWARDED_SSL", "").lower() == "on":
+        environ["wsgi.url_scheme"] = "https"
