@@ -79,9 +79,9 @@ def set_python_path(additions: Iterable[str], original_directory: str) -> None:
         additions: directories or glob patterns; one that matches nothing is added as it is.
         original_directory: where the process was started; `python -m geuwsgi` put it in front, and after a --chdir nobody expects it there.
     """
-    current = os.getcwd()
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", original_directory, current)]
-    sys.path.insert(0, current)
+    if sys.path and sys.path[0] in ("", original_directory):
+        del sys.path[0]
+    sys.path.insert(0, os.getcwd())
     for addition in additions:
         for entry in sorted(glob.glob(addition)) or [addition]:
             sys.path.insert(0, os.path.abspath(entry))

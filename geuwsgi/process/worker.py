@@ -107,5 +107,6 @@ class Worker:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform != "darwin" else 1024)
         log(
             f"worker 1 (pid: {os.getpid()}): {server.total_requests} requests served in {seconds:.0f} seconds, "
-            f"{len(server.running)} running, {len(server.connections)} connections, {len(server.keepalive)} websockets, peak memory {peak} KiB"
+            f"{len(server.running)} running, {len(server.connections)} connections, {len(server.keepalive)} websockets, "
+            f"peak memory {peak} KiB"
         )
