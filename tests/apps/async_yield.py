@@ -13,7 +13,7 @@ def application(env, start_response):
     uwsgi.websocket_handshake(env["HTTP_SEC_WEBSOCKET_KEY"], env.get("HTTP_ORIGIN", ""))
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     channel = client.pubsub()
-    channel.subscribe("room")
+    channel.subscribe(env["PATH_INFO"])
     channel.parse_response()  # the answer to the subscription
 
     browser = uwsgi.connection_fd()
@@ -28,7 +28,7 @@ def application(env, start_response):
             if fd == browser:
                 message = uwsgi.websocket_recv_nb()
                 if message:
-                    client.publish("room", message)
+                    client.publish(env["PATH_INFO"], message)
             elif fd == room:
                 while channel.connection.can_read(timeout=0):
                     uwsgi.websocket_send("[" + channel.parse_response()[2].decode() + "]")

@@ -1,6 +1,6 @@
 """Pattern 2: a game in which every player waits for the browser and for Redis at once (as Bombertab does it).
 
-One subscription per player, `gevent.select` over both descriptors with a time-out of 4 seconds, and one
+The path is the name of the arena. One subscription per player, `gevent.select` over both descriptors with a time-out of 4 seconds, and one
 `websocket_recv_nb()` for each event. The time-out exists so that uWSGI gets a chance to send its pings.
 
 A player says "name:x" and everybody hears "x joined"; every other text is heard by everybody as "x: text".
@@ -12,16 +12,15 @@ import gevent.select
 import redis
 import uwsgi
 
-CHANNEL = "arena"
-
 
 class Player:
-    def __init__(self, number):
+    def __init__(self, arena, number):
+        self.arena = arena
         self.number = number  # uwsgi.core: small, unique among those who play
         self.name = "player"
         self.redis = redis.Redis.from_url(os.environ["REDIS_URL"])
         self.channel = self.redis.pubsub(ignore_subscribe_messages=True)
-        self.channel.subscribe(CHANNEL)
+        self.channel.subscribe(arena)
 
     def fileno(self):
         return self.channel.connection._sock.fileno()
@@ -30,11 +29,11 @@ class Player:
         text = message.decode()
         if text.startswith("name:"):
             self.name = text[5:]
-            self.redis.publish(CHANNEL, self.name + " joined")
+            self.redis.publish(self.arena, self.name + " joined")
         elif text == "number":
             uwsgi.websocket_send("number:%d" % self.number)
         else:
-            self.redis.publish(CHANNEL, self.name + ": " + text)
+            self.redis.publish(self.arena, self.name + ": " + text)
 
     def from_redis(self):
         while self.channel.connection.can_read(timeout=0):
@@ -44,13 +43,13 @@ class Player:
 
     def leave(self):
         self.channel.close()
-        self.redis.publish(CHANNEL, self.name + " left")
+        self.redis.publish(self.arena, self.name + " left")
         self.redis.close()
 
 
 def application(env, start_response):
     uwsgi.websocket_handshake(env["HTTP_SEC_WEBSOCKET_KEY"], env.get("HTTP_ORIGIN", ""))
-    player = Player(env["uwsgi.core"])
+    player = Player(env["PATH_INFO"], env["uwsgi.core"])
     browser = uwsgi.connection_fd()
     arena = player.fileno()
     uwsgi.websocket_send("welcome")

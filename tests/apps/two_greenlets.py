@@ -1,13 +1,15 @@
 """Pattern 5: two greenlets for each client. One receives, the other sends what stands in the client's queue.
 
-Everybody hears what anybody says. The sender is told which request it works for by its `request_context`.
+Everybody in a room (the path) hears what anybody there says. The sender is told which request it works for by its `request_context`.
 """
+
+import collections
 
 import gevent
 import gevent.queue
 import uwsgi
 
-clients = set()
+rooms = collections.defaultdict(set)
 
 
 def send_loop(outbox, context):
@@ -22,6 +24,7 @@ def application(env, start_response):
     uwsgi.websocket_handshake()
     outbox = gevent.queue.Queue()
     sender = gevent.spawn(send_loop, outbox, uwsgi.request_context())
+    clients = rooms[env["PATH_INFO"]]
     clients.add(outbox)
     outbox.put("%d here" % len(clients))
     try:

@@ -6,8 +6,10 @@ connection ended without a close frame.
 
 from __future__ import annotations
 
+import socket
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Protocol, Union
 
 import websocket
@@ -67,7 +69,9 @@ class WebsocketsClient:
 
     def __init__(self, url: str, timeout: float = 10.0, **options: Any) -> None:
         self.timeout = timeout
-        self.socket = websockets.sync.client.connect(url, open_timeout=timeout, close_timeout=2, compression=None, **options)
+        self._stack = ExitStack()
+        connection = websockets.sync.client.connect(url, open_timeout=timeout, close_timeout=2, compression=None, **options)
+        self.socket = self._stack.enter_context(connection)
 
     def text(self, message: str) -> None:
         self.socket.send(message)
@@ -90,8 +94,11 @@ class WebsocketsClient:
         return event
 
     def abort(self) -> None:
-        self.socket.socket.close()
-        self.socket.close()
+        try:
+            self.socket.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed already
+        self._stack.close()
 
 
 #: By name, for parametrized tests.
@@ -100,10 +107,14 @@ CLIENTS: dict[str, Callable[..., Client]] = {"websocket-client": WebsocketClient
 
 @contextmanager
 def client_factory(name: str, base_url: str, timeout: float = 10.0) -> Iterator[Callable[..., Client]]:
-    """A function that connects to a path of one server; all that it opened is closed at the end."""
-    opened: list[Client] = []
+    """A function that connects to one server; all that it opened is closed at the end.
 
-    def connect(path: str = "/", **options: Any) -> Client:
+    Without a path it takes one that nobody else uses: the applications make a room of it.
+    """
+    opened: list[Client] = []
+    room = "/" + uuid.uuid4().hex
+
+    def connect(path: str = room, **options: Any) -> Client:
         opened.append(CLIENTS[name](base_url + path, timeout, **options))
         return opened[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
@@ -60,7 +61,7 @@ IN_ONE_PACKET = {
 def test_two_frames_in_one_packet(name: str, shared_server: StartServer, redis_server: RedisServer) -> None:
     """One `websocket_recv_nb()` an event is enough, however the frames arrive."""
     greeting, *answers = IN_ONE_PACKET[name]
-    client = WebsocketClientClient(serve(BY_NAME[name], shared_server, redis_server).ws_url)
+    client = WebsocketClientClient(f"{serve(BY_NAME[name], shared_server, redis_server).ws_url}/{uuid.uuid4().hex}")
     try:
         if greeting:
             assert client.receive() == ("text", greeting)
@@ -74,7 +75,7 @@ def test_two_frames_in_one_packet(name: str, shared_server: StartServer, redis_s
 def test_frames_in_the_packet_of_the_handshake(name: str, shared_server: StartServer, redis_server: RedisServer) -> None:
     server = serve(BY_NAME[name], shared_server, redis_server)
     head = (
-        f"GET / HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /{uuid.uuid4().hex} HTTP/1.1\r\nHost: {server.address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     greeting, *answers = IN_ONE_PACKET[name]
@@ -96,7 +97,7 @@ def test_frames_in_the_packet_of_the_handshake(name: str, shared_server: StartSe
 def test_time_out_of_four_seconds(name: str, shared_server: StartServer, redis_server: RedisServer) -> None:
     """The application wakes without an event, calls `websocket_recv_nb()`, gets b"" and goes on."""
     greeting, answer, _ = IN_ONE_PACKET[name]
-    client = WebsocketClientClient(serve(BY_NAME[name], shared_server, redis_server).ws_url)
+    client = WebsocketClientClient(f"{serve(BY_NAME[name], shared_server, redis_server).ws_url}/{uuid.uuid4().hex}")
     try:
         assert client.receive() == ("text", greeting)
         client.socket.settimeout(4.3)
@@ -118,7 +119,7 @@ def test_many_players(server: StartServer, redis_server: RedisServer) -> None:
         for player in players:
             player.text("number")
         numbers = {player.receive() for player in players}
-        assert numbers == {("text", f"number:{number}") for number in range(count)} or len(numbers) == count
+        assert len(numbers) == count
         for turn in range(3):
             for player in players:
                 player.text(f"turn {turn}")
