@@ -219,7 +219,8 @@ class Client:
 
     def leave(self) -> None:
         room, self.room = self.room, None
-        if room is not None and room.members.pop(self.id, None):
+        if room is not None and self.id in room.members:
+            del room.members[self.id]
             room.publish({"t": "left", "who": self.about()})
 
     def say(self, message: Message) -> None:
