@@ -262,9 +262,13 @@ class RequestParser:
         if method is None:
             raise HTTPError(NOT_IMPLEMENTED, f"method {llhttp.get_method().decode('latin-1')}")
         environ["REQUEST_METHOD"] = method
-        self._target(self._url.decode("latin-1"), method)
+        environ["REQUEST_URI"] = target = self._url.decode("latin-1")
+        path, _, environ["QUERY_STRING"] = target.partition("?")
+        if path[0] != "/" or "#" in target:
+            path = self._unusual_target(target, path)
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
         host = environ.get("HTTP_HOST")
-        if host != self._valid_host or not host:
+        if not host or host != self._valid_host:
             self._check_host(host)
         if self._problem:
             raise HTTPError(BAD_REQUEST, self._problem)
@@ -285,22 +289,18 @@ class RequestParser:
             self.expect_continue = False
         return True
 
-    def _target(self, target: str, method: str) -> None:
-        """The four forms of RFC 9112 section 3.2, of which CONNECT's has been refused before."""
-        environ = self.environ
-        environ["REQUEST_URI"] = target
+    def _unusual_target(self, target: str, path: str) -> str:
+        """The path of a request target that is not in origin form.
+
+        Of the four forms of RFC 9112 section 3.2 CONNECT's has been refused before.
+        """
         if "#" in target:
             raise HTTPError(BAD_REQUEST, "fragment in the request target")
-        path, _, environ["QUERY_STRING"] = target.partition("?")
-        if path[:1] != "/":
-            if path == "*":
-                if method != "OPTIONS" or target != "*":
-                    raise HTTPError(BAD_REQUEST, "the target * is for OPTIONS only")
-            else:
-                path = self._absolute(path)
-        if "%" in path:
-            path = unquote_to_bytes(path).decode("latin-1")
-        environ["PATH_INFO"] = path
+        if path == "*":
+            if target != "*" or self.environ["REQUEST_METHOD"] != "OPTIONS":
+                raise HTTPError(BAD_REQUEST, "the target * is for OPTIONS only")
+            return path
+        return self._absolute(path)
 
     def _absolute(self, url: str) -> str:
         """The path of an absolute URL, whose authority replaces Host (RFC 9112 section 3.2.2)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket as stdlib_socket
 import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Pipelined requests served in a row before other connections get their turn.
 _PIPELINE_TURN = 16
+
+_NOTHING: dict[str, Any] = {}
 
 #: Where tracebacks are of no interest to whoever looks for a mistake in an application.
 _OWN_FILES = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -107,6 +110,29 @@ class HTTPConnection:
             except ClientError:
                 pass
 
+    # -- for applications that go beyond WSGI
+
+    def disconnect(self) -> None:
+        """End the connection while the application goes on."""
+        self.spoiled = self.transport.broken = True
+        try:
+            self.sock.shutdown(stdlib_socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def read_raw(self, size: int) -> bytes:
+        """At most `size` bytes of what the client sends, past HTTP; b"" when it has closed. No further request is read.
+
+        Raises:
+            ClientError: nothing comes.
+        """
+        self.spoiled = True
+        data: bytes = self.parser.take_unread()
+        if data:
+            self.parser.put_back(data[size:])
+            return data[:size]
+        return self.transport.receive(self.sweeper.now + self.server.settings.http.socket_timeout, size)
+
     # -- the loop
 
     def serve(self) -> None:
@@ -172,17 +198,14 @@ class HTTPConnection:
         core = server.cores.acquire()
         server.last_id = number = server.last_id + 1
         request = self.request = Request(self, environ, core, number, server.log_requests)
-        request.bind()
+        request.bind(self.greenlet)
         server.running[core] = request
         self.responding = False
         environ["uwsgi.core"] = core
         if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
             _forwarded_scheme(environ)
-        if parser.content_length:
-            body = Body(self, parser.content_length, parser.expect_continue)
-        else:
-            body = NO_BODY
-        self.body = environ["wsgi.input"] = body
+        body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
+        environ["wsgi.input"] = body
         response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         failure: Optional[BaseException] = None
         try:
@@ -213,9 +236,13 @@ class HTTPConnection:
                 server.after_request(request)
             if request.log:
                 server.accesslog.add(request, parser.head_size, parser.header_count, server.total_requests)
+            # An idle connection keeps nothing of its last request alive.
+            self.greenlet.spawn_tree_locals = None
+            parser.environ = _NOTHING
+            self.body = NO_BODY
         if self.upgraded:
             return False
-        if response.keep_alive and not self.spoiled and body.discard():
+        if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
         if not body.ended or parser.has_unread:
             self.transport.linger()
@@ -223,7 +250,7 @@ class HTTPConnection:
 
     def must_close(self) -> bool:
         """Whether the response being begun has to be the connection's last."""
-        return self.server.stopping or self.spoiled or self.server.settings.http.keepalive <= 0 or self.body.oversized
+        return not self.server.keep_connections or self.spoiled or self.body.oversized
 
     # -- what goes wrong
 
@@ -251,6 +278,7 @@ class HTTPConnection:
             response.keep_alive = False
 
     def _log_traceback(self, request: Request, error: BaseException) -> None:
+        self.server.exceptions += 1
         environ = request.environ
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FILES):

@@ -91,9 +91,9 @@ class Request:
         self.ready_fd = -1
         self.at_end: Optional[list[Callable[[], None]]] = None
 
-    def bind(self) -> None:
-        """Make this the request of the current greenlet and of those it spawns from now on."""
-        getcurrent().spawn_tree_locals = {_KEY: self}
+    def bind(self, greenlet: Any) -> None:
+        """Make this the request of a greenlet and of those it spawns from now on."""
+        greenlet.spawn_tree_locals = {_KEY: self}
 
     def connection_fd(self) -> int:
         """The connection's descriptor.

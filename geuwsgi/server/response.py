@@ -382,9 +382,8 @@ class Response:
         if self._head_only:
             self._no_body = True
             self._chunked = False
-        if head.close or code < 200 or connection.must_close():
+        if not self.keep_alive or head.close or code < 200 or connection.must_close():
             self.keep_alive = False
-        if not self.keep_alive:
             lines.append("Connection: close")
         elif not http11:
             lines.append("Connection: keep-alive")

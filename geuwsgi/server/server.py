@@ -111,6 +111,7 @@ class Server:
         running: core -> the request it serves.
         connections: those that speak HTTP or belong to a running request.
         total_requests: requests served since the start, the running ones not counted.
+        exceptions: those in which the application raised.
         last_id: the number given to the latest request.
         log_requests: whether requests are logged.
         environ_extra: added to the environ of every request; fill it before `start`.
@@ -118,6 +119,7 @@ class Server:
         after_request: called with each request after its response is complete, or None.
         keepalive: watches the websockets.
         stopping: `stop` has been called.
+        keep_connections: connections outlive their requests.
     """
 
     def __init__(self, application: Application, listeners: Sequence[Listener], settings: ServerSettings) -> None:
@@ -126,12 +128,14 @@ class Server:
         self.running: dict[int, Request] = {}
         self.connections: set[HTTPConnection] = set()
         self.total_requests = 0
+        self.exceptions = 0
         self.last_id = 0
         self.log_requests = settings.log_requests
         self.environ_extra: dict[str, Any] = {}
         self.suspend: Callable[[Request], None] = _no_suspend
         self.after_request: Optional[Callable[[Request], None]] = None
         self.stopping = False
+        self.keep_connections = settings.http.keepalive > 0
         self.cores = Cores(settings.cores)
         self.accesslog = AccessLog()
         self.keepalive = Keepalive(settings.websocket, log)
@@ -157,6 +161,7 @@ class Server:
             timeout: seconds until what still runs is killed.
         """
         self.stopping = True
+        self.keep_connections = False
         for acceptor in self._acceptors:
             acceptor.stop_accepting()
         for websocket in self.keepalive.connections():

@@ -148,21 +148,6 @@ class Transport:
         Raises:
             TimedOut: the deadline (in the sweeper's time) has passed.
         """
-        while True:
-            self.wait_readable(deadline)
-            try:
-                return self._native.recv(size)  # type: ignore[no-any-return]
-            except BlockingIOError:
-                continue
-            except OSError:
-                return b""
-
-    def wait_readable(self, deadline: float) -> None:
-        """Wait until the socket is readable or closed.
-
-        Raises:
-            TimedOut: the deadline has passed.
-        """
         if self.reader is not None:
             raise RuntimeError("another greenlet already waits for bytes of this client")
         watcher = self._read_watcher
@@ -172,7 +157,14 @@ class Transport:
         self.read_deadline = deadline
         watcher.start(me.switch)
         try:
-            self._hub.switch()
+            while True:
+                self._hub.switch()
+                try:
+                    return self._native.recv(size)  # type: ignore[no-any-return]
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    return b""
         finally:
             watcher.stop()
             self.reader = None
