@@ -1,70 +1,160 @@
 """The fake `uwsgi` module: builds it, puts it into `sys.modules`, and links it with the running server.
 
-    from geuwsgi.api import module
-    module.install(ModuleSettings(opt=..., cores=...))    before the application is imported
-    module.attach(server)                                 in the worker, once the server object exists
-    module.call_post_fork_hook()                          in the worker after a fork
-    module.call_atexit()                                  when the worker ends
+from geuwsgi.api import module
+module.install(ModuleSettings(opt=..., cores=...))    before the application is imported
+module.attach(server, mounts)                         in the worker, before server.start()
+module.set_worker(1)                                  in the worker
+module.call_post_fork_hook()                          in the worker after a fork
+module.call_atexit()                                  when the worker ends
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
+from collections.abc import Iterable
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from types import ModuleType
+from typing import Any, Optional
 
+from .. import EMULATED_UWSGI
 from ..log import log
-from .state import ModuleSettings, RunningServer, state
+from ..server import suspend
+from ..server.request import Request, find_request
+from . import async_, context, files, lock, logging, network, process, request, websocket
+from .magic import magic_table
+from .state import App, ModuleSettings, RunningServer, state
 
-__all__ = ["ModuleSettings", "RunningServer", "attach", "call_after_req_hook", "call_atexit", "call_post_fork_hook", "install", "set_worker"]
+__all__ = [
+    "ModuleSettings",
+    "RunningServer",
+    "attach",
+    "call_after_req_hook",
+    "call_atexit",
+    "call_post_fork_hook",
+    "install",
+    "set_worker",
+]
 
+#: A subsystem that does not exist has no file here, so that its names are absent and `hasattr` tells the truth.
+_SUBSYSTEMS: tuple[Any, ...] = (async_, context, files, lock, logging, network, process, request, websocket)
 
-class UwsgiModule(ModuleType):
-    """`uwsgi`: plain attributes, and `env`, which is another one in every request."""
+_DECORATORS = "uwsgidecorators"
 
 
 def install(settings: ModuleSettings) -> ModuleType:
     """Put a fresh `uwsgi` module into `sys.modules`, and make `uwsgidecorators` importable. Call it before the application is imported."""
-    state.settings = settings
-    state.server = None
+    state.reset(settings)
     state.master_pid = os.getpid() if settings.master else 0
-    state.worker_id = settings.worker_id
-    module = state.module = UwsgiModule("uwsgi")
+    module = state.module = ModuleType("uwsgi", "The API of the uWSGI server, as far as this server has it.")
+    names = module.__dict__
+    for subsystem in _SUBSYSTEMS:
+        for name in subsystem.__all__:
+            names[name] = getattr(subsystem, name)
+    names.update(_values(settings))
+    # `uwsgi.env` is another one in each request. PEP 562 asks here only for names that are not there, so the rest costs nothing.
+    names["__getattr__"] = _missing
     sys.modules["uwsgi"] = module
+    sys.modules.pop(_DECORATORS, None)
+    if not any(isinstance(finder, _DecoratorsFinder) for finder in sys.meta_path):
+        # First, because the package uWSGI may be installed and bring its own.
+        sys.meta_path.insert(0, _DecoratorsFinder())
     return module
 
 
-def attach(server: RunningServer) -> None:
-    """Link the module with the server whose requests it answers for."""
+def _values(settings: ModuleSettings) -> dict[str, Any]:
+    """The names that are no functions, of the types that they have in uWSGI."""
+    return {
+        "applications": None,
+        "buffer_size": settings.buffer_size,
+        "cores": settings.cores,
+        "has_threads": 1,  # the interpreter's lock is released wherever Python does, as after --enable-threads
+        "hostname": settings.hostname,
+        "is_a_reload": False,
+        "loop": settings.loop,
+        "magic_table": magic_table(state.started_on, settings.magic),
+        "numproc": settings.numproc,
+        "opt": dict(settings.opt),
+        "sockets": list(settings.sockets),
+        "started_on": int(state.started_on),
+        "unbit": None,
+        "version": EMULATED_UWSGI.encode(),
+        "version_info": (*map(int, EMULATED_UWSGI.split(".")), 0, b""),
+    }
+
+
+def _missing(name: str) -> Any:
+    if name == "env":
+        found = find_request()
+        if found is not None:
+            return found.environ
+    raise AttributeError(f"module 'uwsgi' has no attribute {name!r}")
+
+
+class _DecoratorsFinder(MetaPathFinder):
+    """Finds `uwsgidecorators`. As lazily as any module, because importing it has effects and may be refused."""
+
+    def find_spec(self, fullname: str, path: Any, target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        if fullname != _DECORATORS:
+            return None
+        return spec_from_file_location(fullname, os.path.join(os.path.dirname(__file__), "decorators.py"))
+
+
+def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> None:
+    """Link the module with the server whose requests it answers for. Call it before the server is started.
+
+    Args:
+        server: gets the suspend and after-request hooks, and the async extension of the environ.
+        mounts: (mountpoint, application) pairs as loaded, for `workers()`.
+    """
     state.server = server
+    state.spawned_on = time.time()
+    state.apps = [App(mountpoint, application) for mountpoint, application in mounts]
+    server.suspend = suspend.suspend
+    server.after_request = _after_request
+    server.environ_extra.update(async_.environ_extra())
 
 
 def set_worker(worker_id: int) -> None:
-    """Tell the module, after a fork, which worker it is in."""
+    """Tell the module which worker it is in."""
     state.worker_id = worker_id
 
 
+def _after_request(finished: Request) -> None:
+    state.transmitted += finished.header_bytes + finished.body_bytes
+    took = int((time.time() - finished.started) * 1_000_000)
+    state.running_time += took
+    state.average_time = (state.average_time + took) // 2
+    if len(state.apps) > 1:
+        point = finished.environ.get("SCRIPT_NAME", "")
+        next((app for app in state.apps if app.mountpoint == point), state.apps[0]).requests += 1
+    call_after_req_hook()
+
+
 def call_post_fork_hook() -> None:
-    """Run `uwsgi.post_fork_hook` if the application set one; a failure is logged."""
+    """Run `uwsgi.post_fork_hook` if the application has set one; a failure is logged."""
     _call("post_fork_hook")
 
 
 def call_atexit() -> None:
-    """Run `uwsgi.atexit` if the application set one; a failure is logged."""
+    """Run `uwsgi.atexit` if the application has set one; a failure is logged."""
     _call("atexit")
 
 
 def call_after_req_hook() -> None:
-    """Run `uwsgi.after_req_hook` if the application set one; a failure is logged."""
+    """Run `uwsgi.after_req_hook` if the application has set one; a failure is logged."""
     _call("after_req_hook")
 
 
 def _call(name: str) -> None:
-    hook = getattr(state.module, name, None)
+    hook = state.module.__dict__.get(name) if state.module is not None else None
     if hook is None:
         return
     try:
         hook()
     except Exception:
-        log(traceback.format_exc().rstrip("\n"))
+        log(f"uwsgi.{name}: the application raised\n" + traceback.format_exc().rstrip("\n"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Mapping, Optional, Protocol
+from typing import Any, Callable, Optional, Protocol
+from weakref import WeakValueDictionary
 
 from ..server.request import Request
+from ..shared.lock import UserLocks
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class ModuleSettings:
         sockets: the listening descriptors.
         loop: name of the loop engine; uWSGI's is b"gevent" under --gevent, None without an engine.
         worker_id: 1..n in a worker, 0 while still in the master.
-        threads: application threads are possible (`uwsgi.has_threads`).
+        locks: user locks besides number 0 (`--locks`).
+        magic: placeholders of the configuration file for `uwsgi.magic_table`, such as {b"n": b"bombertab"}.
     """
 
     opt: Mapping[str, Any] = field(default_factory=dict)
@@ -35,8 +39,9 @@ class ModuleSettings:
     master: bool = False
     sockets: tuple[int, ...] = ()
     loop: Optional[bytes] = b"gevent"
-    worker_id: int = 1
-    threads: bool = True
+    worker_id: int = 0
+    locks: int = 0
+    magic: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class RunningServer(Protocol):
@@ -44,6 +49,7 @@ class RunningServer(Protocol):
 
     Attributes:
         total_requests: requests served since the start, the running ones not counted.
+        exceptions: those in which the application raised.
         running: core -> the request it serves.
         environ_extra: added to the environ of every request.
         suspend: called with the request when the application yields an empty chunk.
@@ -51,10 +57,26 @@ class RunningServer(Protocol):
     """
 
     total_requests: int
+    exceptions: int
     running: dict[int, Request]
     environ_extra: dict[str, Any]
     suspend: Callable[[Request], None]
     after_request: Optional[Callable[[Request], None]]
+
+
+@dataclass
+class App:
+    """One loaded application, for `workers()`.
+
+    Attributes:
+        mountpoint: "" or "/x".
+        application: the callable.
+        requests: served by it.
+    """
+
+    mountpoint: str
+    application: object
+    requests: int = 0
 
 
 class State:
@@ -66,16 +88,33 @@ class State:
         module: the `uwsgi` module itself.
         master_pid: `masterpid()`: the process that called `install()` under a master, else 0.
         worker_id: `worker_id()`; `process/` sets it after a fork.
-        started_on: `time.time()` of the start, whole seconds.
+        started_on: `time.time()` of `install()`.
+        spawned_on: the same of `attach()`.
+        locks: behind `lock()`.
+        apps: what `attach()` was told.
+        numbers: descriptor -> the request that it was given out for by `connection_fd()`.
+        transmitted: bytes sent in responses and websockets.
+        running_time: microseconds spent in requests.
+        average_time: microseconds a request takes, the latest one weighing half, as in uWSGI.
     """
 
     def __init__(self) -> None:
-        self.settings = ModuleSettings()
-        self.server: Optional[RunningServer] = None
+        self.reset(ModuleSettings())
         self.module: Optional[ModuleType] = None
+
+    def reset(self, settings: ModuleSettings) -> None:
+        """Begin anew with other settings."""
+        self.settings = settings
+        self.server: Optional[RunningServer] = None
         self.master_pid = 0
-        self.worker_id = 1
-        self.started_on = int(time.time())
+        self.worker_id = settings.worker_id
+        self.started_on = self.spawned_on = time.time()
+        self.locks = UserLocks(settings.locks)
+        self.apps: list[App] = []
+        self.numbers: WeakValueDictionary[int, Request] = WeakValueDictionary()
+        self.transmitted = 0
+        self.running_time = 0
+        self.average_time = 0
 
 
 state = State()

@@ -1,0 +1,1 @@
+"""State that all workers of one server see."""
