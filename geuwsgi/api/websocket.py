@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from typing import Any, Optional, Union
 
+from ..accel import use_compiled
 from ..errors import ConnectionClosed, HTTPError, WebSocketError
 from ..protocol.frames import BINARY, NORMAL_CLOSURE, TEXT, close_code_allowed
 from ..server.request import Request, find_request
 from ..server.websocket import WebSocketConnection, accept
+
+__all__ = [
+    "websocket_close",
+    "websocket_handshake",
+    "websocket_opcode",
+    "websocket_recv",
+    "websocket_recv_nb",
+    "websocket_send",
+    "websocket_send_binary",
+]
 
 Message = Union[str, bytes]
 Text = Union[str, bytes, None]
@@ -157,3 +168,15 @@ def websocket_close(code: int = NORMAL_CLOSURE, reason: Text = "", request_conte
     if isinstance(reason, bytes):
         reason = reason.decode("utf-8", "replace")
     _websocket(request_context, "not a websocket").close(code, reason or "")
+
+
+use_compiled(
+    globals(),
+    "websocket_handshake",
+    "websocket_recv",
+    "websocket_recv_nb",
+    "websocket_send",
+    "websocket_send_binary",
+    "websocket_opcode",
+    "websocket_close",
+)
