@@ -54,7 +54,7 @@ class Worker:
         warn_about_mounts(process.mounts, process.settings.manage_script_name)
         application = application_for(process.mounts, static, process.settings.manage_script_name)
         self.server = Server(application, process.listeners, self.settings)
-        module.attach(self.server)
+        module.attach(self.server, [(mount.mountpoint, mount.application) for mount in process.mounts])
 
     def run(self) -> None:
         """Serve; returns when everything that this worker did is over."""
