@@ -1,30 +1,44 @@
-"""The part of the build that setup.cfg cannot say: optional compiled modules.
+"""The part of the build that setup.cfg cannot say: the optional compiled twins of a few hot modules.
 
-Without a compiler, or without Cython, the installation succeeds all the same and the pure Python twins run.
+Without a compiler, or without Cython, the installation succeeds all the same and the pure modules run.
+
+    python setup.py build_ext --inplace     builds them in a checkout; done again only where a source has changed
 """
 
 from __future__ import annotations
 
 import os
+import runpy
 
 from setuptools import Extension, setup
 
-#: (module name, its sources). Each has a pure Python twin that stays importable.
-COMPILED: list[tuple[str, list[str]]] = []
+DIRECTIVES = {
+    "language_level": 3,
+    # The annotations are mypy's; C types come from the .pxd files.
+    "annotation_typing": False,
+    # Every index is checked against the length by the code itself.
+    "boundscheck": False,
+    "wraparound": False,
+}
 
 
 def extensions() -> list[Extension]:
-    """The compiled modules, each allowed to fail; none when GEUWSGI_PURE is set or Cython is missing."""
-    if not COMPILED or os.environ.get("GEUWSGI_PURE"):
+    """One extension per twin, each allowed to fail; none with GEUWSGI_PURE set or without Cython."""
+    if os.environ.get("GEUWSGI_PURE", "") not in ("", "0"):
         return []
     try:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    modules = cythonize(
-        [Extension(name, sources, extra_compile_args=["-O3"]) for name, sources in COMPILED],
-        compiler_directives={"language_level": 3},
-    )
+    modules = []
+    for twin in runpy.run_path(os.path.join("geuwsgi", "accel.py"))["TWINS"]:
+        package, _, name = twin.rpartition(".")
+        folder = os.path.join("geuwsgi", *package.split("."))
+        written_by_hand = os.path.join(folder, f"_{name}.pyx")
+        # Most are compiled from the module itself, with C types from `_name.pxd` where there is one.
+        source = written_by_hand if os.path.exists(written_by_hand) else os.path.join(folder, f"{name}.py")
+        modules.append(Extension(f"geuwsgi.{package}._{name}", [source], extra_compile_args=["-O3"]))
+    modules = cythonize(modules, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True)
     for module in modules:
         module.optional = True  # cythonize() returns new objects, without the flag of those that it was given
     return modules

@@ -4,7 +4,7 @@ A module ends with `use_compiled(globals(), "Name")`. Where `<package>._<module>
 one and the pure one stays reachable as `PureName`, so that the tests hold both against the same bytes. Most twins are
 compiled from the very same file, with C types from the `.pxd` beside it.
 
-It is all or nothing: with a part missing, or with the environment variable GEUWSGI_PURE set, everything runs pure.
+It is all or nothing: with a part missing, in a checkout with one older than its source, or with the environment variable GEUWSGI_PURE set, everything runs pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 from typing import Any
 
 #: The modules with a compiled twin, without the underscore. setup.py builds the same list.
-TWINS = ("protocol.masking", "protocol.frames", "protocol.messages")
+TWINS = ("protocol.masking", "protocol.frames", "protocol.messages", "server.rawio", "server.request", "server.websocket", "api.websocket")
 
 
 def twin_name(module: str) -> str:
@@ -30,10 +30,17 @@ def _available() -> bool:
     # find_spec on the package's own path: importing a twin here would import its package in the middle of its own import.
     here = os.path.dirname(__file__)
     finder = importlib.machinery.PathFinder
+    checkout = os.path.exists(os.path.join(os.path.dirname(here), "setup.py"))
     for module in TWINS:
         package, _, name = module.rpartition(".")
-        if finder.find_spec("_" + name, [os.path.join(here, *package.split("."))]) is None:
+        folder = os.path.join(here, *package.split("."))
+        spec = finder.find_spec("_" + name, [folder])
+        if spec is None or spec.origin is None:
             return False
+        by_hand = os.path.join(folder, f"_{name}.pyx")
+        source = by_hand if os.path.exists(by_hand) else os.path.join(folder, f"{name}.py")
+        if checkout and os.path.getmtime(spec.origin) < os.path.getmtime(source):
+            return False  # built from an older version
     return True
 
 

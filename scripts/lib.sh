@@ -55,6 +55,12 @@ stamp_of() {
     } | cksum
 }
 
+# build_twins DIRECTORY: compile, in the checkout, what has changed of the optional modules. Without a compiler the pure
+# ones run, and the tests of the compiled ones are skipped.
+build_twins() {
+    (cd "$ROOT" && "$1/bin/python" setup.py -q build_ext --inplace) >"$CACHE/build.log" 2>&1 || say "the compiled modules do not build, see .cache/build.log"
+}
+
 # make_venv DIRECTORY PIP-ARGUMENT...: a virtual environment with these requirements, made once.
 make_venv() {
     dir=$1

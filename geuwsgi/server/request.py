@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from greenlet import getcurrent
 
+from ..accel import use_compiled
+
 if TYPE_CHECKING:
     from .connection import HTTPConnection
     from .websocket import WebSocketConnection
@@ -129,3 +131,6 @@ def find_request() -> Optional[Request]:
         found = getattr(greenlet, "spawn_tree_locals", None)
         if found and _KEY in found:
             return found[_KEY]  # type: ignore[no-any-return]
+
+
+use_compiled(globals(), "Request", "find_request")
