@@ -44,6 +44,12 @@ class Floor:
         theirs = results.median(self.other_scenario, self.other, self.figure)
         return mine / theirs if mine and theirs else None
 
+    def by_cpu(self, results: Results) -> Optional[float]:
+        """The same ratio from the CPU per message, which a busy machine hardly moves; None where that says nothing."""
+        if self.other is None or self.figure != "rate":
+            return None
+        return results.ratio(self.scenario, self.other, self.server, "cpu_us")
+
     def verdict(self, value: Optional[float]) -> str:
         if value is None:
             return "not measured"
@@ -101,10 +107,15 @@ FLOORS = (
 
 def table(results: Results) -> str:
     """Every figure with its floor, aim, what was measured, and the verdict."""
-    lines = [f"\n{'figure to reach':<74}{'floor':>8}{'aim':>8}{'measured':>10}  verdict"]
+    lines = [f"\n{'figure to reach':<74}{'floor':>8}{'aim':>8}{'measured':>10}{'by CPU':>8}  verdict"]
     for row in FLOORS:
         value = row.measured(results)
         bound = "<= " if row.at_most else ""
-        shown = "-" if value is None else f"{value:.2f}"
-        lines.append(f"{row.text:<74}{bound + format(row.floor, 'g'):>8}{row.aim:>8g}{shown:>10}  {row.verdict(value)}")
+        columns = f"{bound + format(row.floor, 'g'):>8}{row.aim:>8g}{shown(value):>10}{shown(row.by_cpu(results)):>8}"
+        lines.append(f"{row.text:<74}{columns}  {row.verdict(value)}")
+    lines.append("by CPU: the same ratio from the server's CPU per message, which other work on the machine hardly moves.")
     return "\n".join(lines)
+
+
+def shown(value: Optional[float]) -> str:
+    return "-" if value is None else f"{value:.2f}"

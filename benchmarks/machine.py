@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable
 from importlib import metadata
@@ -34,7 +35,9 @@ def version(distribution: str) -> str:
 def geuwsgi_version(python: str) -> str:
     """`geuwsgi --version` of the interpreter that has it; it tells compiled from pure."""
     try:
-        run = subprocess.run([python, "-m", "geuwsgi", "--version"], capture_output=True, text=True, timeout=30, check=False)
+        run = subprocess.run(
+            [python, "-m", "geuwsgi", "--version"], cwd=tempfile.gettempdir(), capture_output=True, text=True, timeout=30, check=False
+        )
     except OSError as error:
         return f"{python}: {error.strerror}"
     return (run.stdout.strip() or run.stderr.strip() or "unknown").splitlines()[-1]

@@ -71,7 +71,7 @@ def draw(results: Results, target: Path) -> None:
     for axes, scenario in zip(grid.flat, shown):
         panel(axes, results, scenario)
     about = results.machine
-    words = f"server on one core, load on another; {about['processor']}, Python {about['python']}, medians of {about['rounds']} rounds"
+    words = f"server on one core, load on another; {about['processor']}, Python {about['python']}, median of {about['rounds']}"
     figure.suptitle(f"{words}, {about['date'][:10]}", fontsize=9)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)

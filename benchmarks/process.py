@@ -57,6 +57,7 @@ class Process:
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=tempfile.gettempdir(),  # not the project: what is installed is measured, not the tree
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
         except OSError as error:

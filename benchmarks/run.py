@@ -42,8 +42,8 @@ def parse(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--only", action="append", metavar="SCENARIO", help="only these scenarios (repeatable, commas, patterns such as 'echo-*')"
     )
     parser.add_argument("--peers", metavar="A,B", help="only these servers")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each scenario (default 5, 1 with --quick)")
-    parser.add_argument("--seconds", type=float, metavar="S", help="seconds of a run that count (default 3, 0.7 with --quick)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each scenario (default 3, 1 with --quick)")
+    parser.add_argument("--seconds", type=float, metavar="S", help="seconds of a run that count (default 2, 0.7 with --quick)")
     parser.add_argument("--floors", action="store_true", help="measure what the figures to reach need, and print each with its verdict")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the interpreter that has geuwsgi (default: this one)")
     parser.add_argument(
@@ -152,8 +152,8 @@ def run(arguments: argparse.Namespace) -> Results:
         sys.exit(f"bench: {error}")
     server_core, load_core = cores(arguments.cpus)
     os.sched_setaffinity(0, {load_core})
-    rounds = arguments.rounds or (1 if arguments.quick else 5)
-    seconds = arguments.seconds or (0.7 if arguments.quick else 3.0)
+    rounds = arguments.rounds or (1 if arguments.quick else 3)
+    seconds = arguments.seconds or (0.7 if arguments.quick else 2.0)
     lengths = Lengths(seconds, min(0.5, seconds / 3))
     results = Results(machine.describe(by_name([server.name for _, servers in plan for server in servers]), arguments.python))
     about = results.machine

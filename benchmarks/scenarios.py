@@ -48,7 +48,9 @@ def sized(size: int, depth: int = 1) -> tuple[tuple[str, str], ...]:
     return (("--size", str(size)), ("--depth", str(depth)))
 
 
-ROOM = (("--path", "/room"),)
+# two messages under way, so that the server is never idle; more lets servers that are behind take several in one go
+ROOM = (("--path", "/room"), ("--window", "2"))
+DEEP = (("--path", "/room"), ("--window", "16"))
 HELLO = (("--path", "/hello"),)
 FAST = ("geuwsgi", "c-epoll", "picows", "uwsgi-http-socket")
 ROOMS = ("geuwsgi", "c-epoll", "uwsgi-redis", "uvicorn")
@@ -69,6 +71,9 @@ SCENARIOS = (
     Scenario("echo-pipelined", "echo, 64 B, 100 connections, 8 messages under way on each", "echo", 100, sized(64, 8), quick=FAST),
     Scenario("fanout-100", "fan-out, 64 B, 100 in the room", "room", 100, ROOM, "room", "deliveries/s", quick=ROOMS),
     Scenario("fanout-1000", "fan-out, 64 B, 1,000 in the room", "room", 1000, ROOM, "room", "deliveries/s", quick=ROOMS),
+    Scenario(
+        "fanout-deep", "fan-out, 64 B, 1,000 in the room, 16 messages under way", "room", 1000, DEEP, "room", "deliveries/s", quick=None
+    ),
     Scenario(
         "fanout-paced",
         "fan-out, 64 B, 1,000 in the room, 50 messages a second",
