@@ -14,11 +14,16 @@ from typing import Any, Optional, Union
 
 import gevent.socket
 from gevent import get_hub
+from gevent.monkey import get_original
 
 from .descriptor import forget
 
 #: Bytes that a write to something that says it is writable takes without blocking, where MSG_DONTWAIT is not known. Source: pipe(7).
 _PIPE_BUF = select.PIPE_BUF
+
+#: The kernel's own: gevent since 25.8 puts a close off until the loop turns, which `closing_fd` and `forget` make needless.
+_close = get_original("os", "close")
+_poll = get_original("select", "poll")
 
 Address = Union[str, bytes, tuple[str, int]]
 
@@ -136,7 +141,7 @@ def close(fd: int) -> None:
     if hasattr(loop, "closing_fd"):
         loop.closing_fd(fd)
     forget(fd)
-    os.close(fd)
+    _close(fd)
 
 
 def is_connected(fd: int) -> bool:
@@ -147,22 +152,15 @@ def is_connected(fd: int) -> bool:
     """
     try:
         sock = _socket.socket(fileno=fd)
-    except OSError:
+    except (OSError, ValueError):
         return False
     try:
         if sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
             return False
-        poller = _native_poll()
+        poller = _poll()  # gevent's would go through the hub, and this one never waits
         poller.register(fd, 0)
         return not poller.poll(0)
     except OSError:
         return False
     finally:
         sock.detach()
-
-
-def _native_poll() -> Any:
-    """The standard library's poll: gevent's would go through the hub, and this one never waits."""
-    from gevent.monkey import get_original
-
-    return get_original("select", "poll")()
