@@ -104,7 +104,7 @@ def server_settings(config: Config) -> ServerSettings:
             buffer_size=config.get("buffer-size"),
             keepalive=float(config.get("http-keepalive")),
             headers_timeout=float(config.get("http-headers-timeout")),
-            socket_timeout=float(config.get("socket-timeout")),
+            socket_timeout=_stall_timeout(config),
             async_mode=bool(config.get("async")),
         ),
         websocket=WebSocketSettings(
@@ -132,6 +132,12 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
         sockets=tuple(listener.sock.fileno() for listener in listeners),
         worker_id=0,  # until it is loaded; set_worker() follows
     )
+
+
+def _stall_timeout(config: Config) -> float:
+    """The longer of `--http-timeout`, which uWSGI's router has, and `--socket-timeout` of its workers: there is one socket here."""
+    given = [config.get(name) for name in ("http-timeout", "socket-timeout") if config.given(name)]
+    return float(max(given, default=config.get("http-timeout")))
 
 
 def cores(config: Config) -> int:

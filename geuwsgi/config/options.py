@@ -1,0 +1,321 @@
+"""The options, one row each: the rows make the parser, `--help` and the manual. To add an option, add a row.
+
+The names, letters and meanings are uWSGI's. `known.py` lists the options of uWSGI that have no row yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Optional, Union
+
+from . import known
+
+#: What a checked value may be.
+Scalar = Union[bool, int, float, str, None]
+
+#: Groups in the order in which `--help` prints them.
+GROUPS = (
+    "Addresses",
+    "Application",
+    "Concurrency",
+    "HTTP",
+    "Websockets",
+    "Static files",
+    "Process",
+    "Logging",
+    "Configuration",
+)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: the canonical name, without dashes; what `Config.get` is asked for.
+        kind: "flag" (bool), "int", "float", "str", or "mode" (file permissions, kept as octal digits).
+        help: one line, a phrase without a full stop.
+        group: one of GROUPS.
+        metavar: what stands for the argument in the help, "" for a flag.
+        short: uWSGI's letter, or "".
+        aliases: other spellings.
+        repeatable: the values are collected into a list; otherwise the last one counts.
+        default: the value when the option is absent (a repeatable one is then an empty list).
+        bare: the value when the argument is left out; None where it may not be.
+        minimum: the smallest number allowed.
+        always: for a flag that cannot be switched off here: why not.
+        no_effect: for an option that has nothing to do here: why not. Logged at the start when it is given.
+    """
+
+    name: str
+    kind: str
+    help: str
+    group: str
+    metavar: str = ""
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    repeatable: bool = False
+    default: Scalar = None
+    bare: Scalar = None
+    minimum: Optional[float] = None
+    always: str = ""
+    no_effect: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every spelling, the canonical one first."""
+        return (self.name, *self.aliases)
+
+    @property
+    def status(self) -> str:
+        """ "supported" or "no_effect"."""
+        return "no_effect" if self.no_effect else "supported"
+
+
+def _flag(name: str, group: str, help: str, short: str = "", aliases: tuple[str, ...] = (), always: str = "") -> Option:
+    return Option(name, "flag", help, group, short=short, aliases=aliases, default=False, always=always)
+
+
+def _none(names: str, reason: str, metavar: str = "", short: str = "") -> Option:
+    name, *aliases = names.split()
+    kind = "str" if metavar else "flag"
+    return Option(
+        name,
+        kind,
+        reason,
+        "Configuration",
+        metavar=metavar,
+        short=short,
+        aliases=tuple(aliases),
+        repeatable=kind == "str",
+        default=None if metavar else False,
+        no_effect=reason,
+    )
+
+
+OPTIONS: tuple[Option, ...] = (
+    # Addresses
+    Option(
+        "http-socket",
+        "str",
+        "listen here: :8080, 127.0.0.1:8080, [::1]:8080, a path, fd://3; port 0 takes any free port",
+        "Addresses",
+        metavar="ADDRESS",
+        aliases=("http11-socket",),
+        repeatable=True,
+    ),
+    Option("http", "str", "the same; no router process stands in between", "Addresses", metavar="ADDRESS", repeatable=True),
+    Option("listen", "int", "length of the queue of connections not yet accepted", "Addresses", "N", "l", default=1024, minimum=1),
+    Option(
+        "chmod-socket",
+        "mode",
+        "permissions of unix sockets, 666 without MODE",
+        "Addresses",
+        metavar="MODE",
+        short="C",
+        aliases=("chmod",),
+        bare="666",
+    ),
+    Option("ready-file", "str", "write the bound addresses here once they answer, one a line", "Addresses", "FILE"),
+    # Application
+    Option("wsgi-file", "str", "load the application from a Python file", "Application", "FILE", aliases=("file",)),
+    Option(
+        "module",
+        "str",
+        "load it from a module: pkg.mod, pkg.mod:name or pkg.mod:factory()",
+        "Application",
+        metavar="MODULE[:NAME]",
+        short="w",
+        aliases=("wsgi",),
+    ),
+    Option("callable", "str", "the name to look for in the module or file", "Application", "NAME", default="application"),
+    Option("mount", "str", "an application below a path: /x=file.py or /x=module:name", "Application", "/PATH=APP", repeatable=True),
+    _flag("manage-script-name", "Application", "split the path into SCRIPT_NAME and PATH_INFO by mountpoint"),
+    _flag("need-app", "Application", "exit when there is no application to serve"),
+    Option("chdir", "str", "change to this directory before anything is loaded", "Application", "DIR"),
+    Option(
+        "pythonpath",
+        "str",
+        "a directory (or a pattern) to import from",
+        "Application",
+        metavar="DIR",
+        aliases=("python-path", "pp"),
+        repeatable=True,
+    ),
+    Option(
+        "virtualenv",
+        "str",
+        "the virtual environment to import from",
+        "Application",
+        metavar="DIR",
+        short="H",
+        aliases=("home", "venv", "pyhome"),
+    ),
+    Option("env", "str", "set a variable of the environment", "Application", "NAME=VALUE", repeatable=True),
+    # Concurrency
+    Option("gevent", "int", "requests and websockets served at once; more of them wait", "Concurrency", "N", minimum=1),
+    Option("async", "int", "the same, and an empty chunk suspends the request", "Concurrency", "N", minimum=1),
+    _flag("gevent-monkey-patch", "Concurrency", "patch the standard library", always="geuwsgi always patches the standard library"),
+    _flag(
+        "gevent-early-monkey-patch",
+        "Concurrency",
+        "the same, before the application is loaded",
+        always="geuwsgi always patches the standard library first",
+    ),
+    _flag("master", "Concurrency", "uwsgi.masterpid() tells this process, as uwsgidecorators demands", "M"),
+    Option("processes", "int", "worker processes; one so far", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1),
+    # HTTP
+    Option("buffer-size", "int", "largest request line and headers, in bytes", "HTTP", "BYTES", "b", default=32768, minimum=1),
+    Option("http-timeout", "float", "seconds that one read or write may stall", "HTTP", "SECONDS", default=60.0, minimum=0),
+    Option("socket-timeout", "float", "the same; the longer of the two counts", "HTTP", "SECONDS", "z", minimum=0),
+    Option("http-headers-timeout", "float", "seconds for a request head to arrive", "HTTP", "SECONDS", default=30.0, minimum=0),
+    Option(
+        "http-keepalive",
+        "float",
+        "seconds an idle connection stays open; 0 closes it after each response",
+        "HTTP",
+        metavar="SECONDS",
+        default=75.0,
+        bare=75.0,
+        minimum=0,
+    ),
+    _flag("http-websockets", "HTTP", "carry websockets", always="every HTTP address carries websockets"),
+    _flag("http-raw-body", "HTTP", "hand bodies on as they come", always="bodies are always handed on as they come"),
+    # Websockets
+    Option(
+        "websockets-ping-freq",
+        "float",
+        "seconds between pings; 0 sends none",
+        "Websockets",
+        metavar="SECONDS",
+        aliases=("websocket-ping-freq",),
+        default=30.0,
+        minimum=0,
+    ),
+    Option(
+        "websockets-pong-tolerance",
+        "float",
+        "seconds a client may stay silent after a ping",
+        "Websockets",
+        metavar="SECONDS",
+        aliases=("websocket-pong-tolerance",),
+        default=3.0,
+        minimum=0,
+    ),
+    Option(
+        "websockets-max-size",
+        "int",
+        "largest message, in KB",
+        "Websockets",
+        metavar="KB",
+        aliases=("websocket-max-size",),
+        default=1024,
+        minimum=1,
+    ),
+    # Static files
+    Option("check-static", "str", "look here for a file before asking the application", "Static files", "DIR", repeatable=True),
+    Option("static-map", "str", "files below a path", "Static files", "/PATH=DIR", repeatable=True),
+    Option("static-index", "str", "the file served for a directory", "Static files", "NAME", repeatable=True),
+    # Process
+    Option("attach-daemon", "str", "a program that runs as long as the server does", "Process", "COMMAND", repeatable=True),
+    Option("pidfile", "str", "write the process id here", "Process", "FILE"),
+    _flag("vacuum", "Process", "remove the pidfile and unix sockets at the end"),
+    _flag("die-on-term", "Process", "SIGTERM stops the server (it does so in any case, as yet)"),
+    # Logging
+    _flag("disable-logging", "Logging", "write no line for each request", "L"),
+    Option("logto", "str", "append the log to this file", "Logging", "FILE"),
+    # Configuration
+    Option(
+        "ini",
+        "str",
+        "read options from an ini file; FILE.ini alone does the same",
+        "Configuration",
+        metavar="FILE[:SECTION]",
+        repeatable=True,
+    ),
+    Option("include", "str", "the same", "Configuration", metavar="FILE[:SECTION]", repeatable=True),
+    Option("set", "str", "set an option, or a value for uwsgi.opt", "Configuration", "KEY=VALUE", "S", repeatable=True),
+    Option(
+        "set-placeholder",
+        "str",
+        "set a value for %(key) and uwsgi.opt, also under --strict",
+        "Configuration",
+        metavar="KEY=VALUE",
+        aliases=("set-ph",),
+        repeatable=True,
+    ),
+    _flag("strict", "Configuration", "refuse unknown options in files, and those that would be ignored"),
+    _flag("help", "Configuration", "print this and exit", "h", aliases=("usage",)),
+    _flag("version", "Configuration", "print the version and exit"),
+    # What uWSGI needs to be told and geuwsgi does not
+    _none("enable-threads", "Python threads work in any case", short="T"),
+    _none("single-interpreter", "there is only one interpreter", short="i"),
+    _none("thunder-lock", "one process accepts, there is nothing to serialise"),
+    _none("lazy-apps lazy", "the one process loads the application itself"),
+    _none("no-orphans", "there are no workers that could be orphaned"),
+    _none("greenlet ugreen", "every request runs in a greenlet"),
+    _none("plugins plugin need-plugin need-plugins", "what geuwsgi can do is built in, it loads no plugins", metavar="NAME"),
+    _none("plugins-dir plugin-dir", "what geuwsgi can do is built in, it loads no plugins", metavar="DIR"),
+    _none("offload-threads offload-thread", "files are sent by sendfile from greenlets, no thread is needed", metavar="N"),
+    _none("tcp-nodelay", "connections always have TCP_NODELAY"),
+    _none("close-on-exec close-on-exec2", "descriptors are never inherited by programs that are started"),
+    _none("ignore-sigpipe", "SIGPIPE is never reported"),
+    _none("http-connect-timeout", "no backend is connected to, requests are served here", metavar="SECONDS"),
+)
+
+#: Every spelling that has a row.
+BY_NAME: dict[str, Option] = {name: option for option in OPTIONS for name in option.names}
+
+#: Options that read a configuration file of another kind than ini.
+OTHER_FORMATS = {
+    "yaml": "YAML",
+    "yml": "YAML",
+    "json": "JSON",
+    "js": "JSON",
+    "xml": "XML",
+    "xmlconfig": "XML",
+    "ldap": "LDAP",
+    "sqlite": "SQLite",
+    "sqlite3": "SQLite",
+    "config": "pluggable",
+    "config-py": "Python",
+    "inherit": "template",
+    "inject-before": "injected",
+    "inject-after": "injected",
+}
+
+#: Options that make uWSGI do one thing and exit. To start a server instead would be a surprise.
+COMMANDS = {
+    "stop": "send SIGINT to the process whose id is in the file: kill -INT $(cat FILE)",
+    "reload": "geuwsgi does not reload yet: stop it and start it again",
+    "pause": "geuwsgi cannot be paused",
+    "suspend": "geuwsgi cannot be paused",
+    "resume": "geuwsgi cannot be paused",
+    "signal": "geuwsgi has no signal framework yet",
+    "connect-and-read": "geuwsgi has no such command",
+    "extract": "geuwsgi has no such command",
+    "build-plugin": "geuwsgi has no plugins",
+    "cflags": "geuwsgi is not compiled by a C compiler",
+}
+
+
+def argument(name: str) -> Optional[str]:
+    """Whether an option has an argument on the command line: "none", "optional" or "required"; None if nobody knows the option."""
+    if name in known.REQUIRED:
+        return "required"
+    if name in known.OPTIONAL:
+        return "optional"
+    if name in known.NONE:
+        return "none"
+    option = BY_NAME.get(name)
+    if option is None:
+        return None
+    if option.kind == "flag":
+        return "none"
+    return "required" if option.bare is None else "optional"
+
+
+def all_names() -> Iterable[str]:
+    """Every spelling that geuwsgi or uWSGI knows."""
+    return known.REQUIRED | known.OPTIONAL | known.NONE | BY_NAME.keys()
