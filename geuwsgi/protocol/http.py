@@ -244,6 +244,8 @@ class RequestParser:
     def _head(self) -> bool:
         """The head is complete: what it means."""
         if not self._complete:
+            if self._llhttp.get_method() == b"PRI":
+                raise HTTPError(VERSION_NOT_SUPPORTED, "the preface of HTTP/2")
             raise HTTPError(BAD_REQUEST, "empty line inside the request head")
         if self.head_size > self._limit:
             raise self._too_large()
