@@ -1,22 +1,20 @@
 """Programs that live and die with the server (`--attach-daemon`): started before it, stopped after it, started again when they end.
 
 Each runs through /bin/sh in a session of its own, so that a Ctrl-C reaches only the server, which stops the daemon when nobody needs
-it any more. On Linux the kernel kills a daemon whose server was killed: the shell, that is, which a simple command replaces. Only the
-children of a compound command ("a; b") would survive a SIGKILL of the server.
+it any more. A guard in the daemon's process group reads from a pipe that only the server holds: when the server is gone, however that
+came, the guard kills the group. uWSGI asks the kernel instead (PR_SET_PDEATHSIG), which reaches the shell and not what the shell started.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Optional
 
 import gevent
-from gevent.subprocess import DEVNULL, Popen
+from gevent.subprocess import Popen, TimeoutExpired
 
 from ..errors import ConfigError
 from ..log import log
@@ -28,7 +26,8 @@ STABLE_AFTER = 10.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+#: Standard input is the pipe at first. The guard waits for its end; the command gets /dev/null, and no copy of the pipe.
+_SCRIPT = 'exec 3<&0 </dev/null; { read -r end <&3; kill -KILL 0; } & exec 3<&-; exec /bin/sh -c "$1"'
 
 
 class Daemon:
@@ -44,6 +43,7 @@ class Daemon:
         self.pid: Optional[int] = None
         self._keeper: Optional[gevent.Greenlet[..., None]] = None
         self._process: Optional[Popen[bytes]] = None
+        self._pipe = -1  # our end of the guard's pipe
 
     def start(self) -> None:
         """Run the command and watch over it from now on."""
@@ -62,14 +62,17 @@ class Daemon:
         log(f"[uwsgi-daemons] stopping daemon (pid: {pid}): {self.command}")
         _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout
-        process.wait(timeout)
-        # The shell may have gone before what it had started.
-        while _signal_group(pid, 0) and time.monotonic() < deadline:
-            gevent.sleep(0.02)
+        # The whole group: the shell may go before what it had started.
+        while (process.poll() is None or _signal_group(pid, 0)) and time.monotonic() < deadline:
+            gevent.sleep(0.01)
         if _signal_group(pid, 0):
             log(f"[uwsgi-daemons] daemon did not end in {timeout:g} seconds, killing it (pid: {pid}): {self.command}")
             _signal_group(pid, signal.SIGKILL)
-            process.wait(1)
+            try:
+                process.wait(1)
+            except TimeoutExpired:
+                pass  # stuck in the kernel; it ends when that lets it
+        os.close(self._pipe)
 
     def kill(self) -> None:
         """Kill the group at once, without waiting; safe in a signal handler."""
@@ -78,12 +81,15 @@ class Daemon:
 
     def _spawn(self, verb: str) -> None:
         log(f'[uwsgi-daemons] {verb} "{self.command}" (uid: {os.getuid()} gid: {os.getgid()})')
-        self._process = Popen(
-            ["/bin/sh", "-c", self.command],
-            stdin=DEVNULL,
-            start_new_session=True,
-            preexec_fn=_die_with_parent(),
-        )
+        read, write = os.pipe()
+        try:
+            self._process = Popen(["/bin/sh", "-c", _SCRIPT, "sh", self.command], stdin=read, start_new_session=True)
+        except OSError:
+            os.close(write)
+            raise
+        finally:
+            os.close(read)
+        self._pipe = write
         self.pid = self._process.pid
 
     def _keep(self) -> None:
@@ -94,8 +100,9 @@ class Daemon:
             started = time.monotonic()
             status = process.wait()
             log(f'[uwsgi-daemons] "{self.command}" (pid: {process.pid}) {_ended(status)}')
-            if self.pid is not None:
-                _signal_group(self.pid, signal.SIGKILL)  # what it left behind would hold its ports against its successor
+            # Its guard, and what it left behind, which would hold its ports against its successor.
+            _signal_group(process.pid, signal.SIGKILL)
+            os.close(self._pipe)
             self.pid = None
             if time.monotonic() - started >= STABLE_AFTER:
                 pause = FIRST_PAUSE
@@ -156,18 +163,3 @@ def _ended(status: int) -> str:
     if status == 127:
         return "was not found (exit status 127)"
     return f"ended with status {status}"
-
-
-def _die_with_parent() -> Optional[Callable[[], None]]:
-    """What the child runs before the command: on Linux it asks for SIGKILL when its parent ends, however that comes. Source: prctl(2)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up here: between fork and exec as little as possible should happen
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # it ended before we asked
-
-    return ask
