@@ -4,7 +4,8 @@ A module ends with `use_compiled(globals(), "Name")`. Where `<package>._<module>
 one and the pure one stays reachable as `PureName`, so that the tests hold both against the same bytes. Most twins are
 compiled from the very same file, with C types from the `.pxd` beside it.
 
-It is all or nothing: with a part missing, in a checkout with one older than its source, or with the environment variable GEUWSGI_PURE set, everything runs pure.
+It is all or nothing: with a part missing, in a checkout with one older than its source, or with the environment variable
+GEUWSGI_PURE set, everything runs pure.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ cdef class MessageDecoder:
     cdef public object error
     cdef public int close_code
     cdef public str close_reason
+    cdef object _inflater
+    cdef bint _compressed
     cdef bytes _head
     cdef int _frame_opcode
     cdef bint _frame_fin

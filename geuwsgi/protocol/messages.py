@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ..accel import use_compiled
 from ..errors import WebSocketError
+from .deflate import Inflater
 from .frames import (
     ABNORMAL_CLOSURE,
     BINARY,
@@ -26,6 +27,7 @@ from .frames import (
     PONG,
     PROTOCOL_ERROR,
     RSV,
+    RSV1,
     TEXT,
     close_code_allowed,
 )
@@ -41,7 +43,8 @@ class MessageDecoder:
     """Decodes what a client sends.
 
     Args:
-        max_size: the largest joined message in bytes; a longer one fails with 1009.
+        max_size: the largest joined message in bytes, inflated; a longer one fails with 1009.
+        inflater: inflates messages whose first frame has RSV1 set (RFC 7692); None where that was not negotiated.
 
     Attributes:
         messages: whole messages not yet taken, oldest first, as (TEXT or BINARY, payload). Text payloads are valid UTF-8.
@@ -54,12 +57,14 @@ class MessageDecoder:
     """
 
     __slots__ = (
+        "_compressed",
         "_control_payload",
         "_frame_fin",
         "_frame_offset",
         "_frame_opcode",
         "_frame_size",
         "_head",
+        "_inflater",
         "_key",
         "_message",
         "_message_opcode",
@@ -73,8 +78,9 @@ class MessageDecoder:
         "size",
     )
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, inflater: Optional[Inflater] = None) -> None:
         self.max_size = max_size
+        self._inflater = inflater
         self.messages: deque[Item] = deque()
         self.control: list[Item] = []
         self.size = 0
@@ -92,6 +98,7 @@ class MessageDecoder:
         #: The message that is being joined; _message_opcode is 0 between messages.
         self._message_opcode = 0
         self._message = bytearray()
+        self._compressed = False
         self._control_payload = b""
         self._utf8: Any = None
 
@@ -126,7 +133,7 @@ class MessageDecoder:
         """Decode the frame at `start`, or as much of it as is there; returns where it ends."""
         first = data[start]
         opcode = first & 0x0F
-        if first & RSV:
+        if first & RSV and (first & RSV != RSV1 or self._inflater is None or not TEXT <= opcode <= BINARY):
             raise WebSocketError(PROTOCOL_ERROR, "reserved bit set")
         if opcode > PONG or BINARY < opcode < CLOSE:
             raise WebSocketError(PROTOCOL_ERROR, "reserved opcode")
@@ -170,7 +177,8 @@ class MessageDecoder:
                 position += 8
                 if size < 65536:
                     raise WebSocketError(PROTOCOL_ERROR, "length not in its shortest form")
-        if not control and size > self.max_size - len(self._message):
+        if not control and size > self.max_size - len(self._message) and not (self._compressed or first & RSV1):
+            # What a compressed frame comes to is seen when it is inflated, which stops at the limit.
             raise WebSocketError(MESSAGE_TOO_BIG, "message too big")
         if end - position < 4:
             self._head = data[start:]
@@ -178,7 +186,7 @@ class MessageDecoder:
         key = data[position : position + 4]
         position += 4
 
-        if first & FIN and end - position >= size and opcode != CONTINUATION:
+        if first & (FIN | RSV1) == FIN and end - position >= size and opcode != CONTINUATION:
             # The common case, a whole frame that is a whole message: nothing is kept.
             payload = apply_mask(data, key, 0, position, position + size)
             if control:
@@ -200,6 +208,7 @@ class MessageDecoder:
         self._key = key
         if not control and opcode != CONTINUATION:
             self._message_opcode = opcode
+            self._compressed = bool(first & RSV1)
             self._utf8 = _new_utf8() if opcode == TEXT else None
         return self._payload(data, position)
 
@@ -219,6 +228,8 @@ class MessageDecoder:
             return stop
 
         final = complete and self._frame_fin
+        if self._compressed and self._inflater is not None:
+            part = self._inflater.inflate(part, final, self.max_size - len(self._message))
         self._message += part
         if self._utf8 is not None:
             try:
@@ -236,6 +247,7 @@ class MessageDecoder:
             self.size += len(self._message)
             self._message_opcode = 0
             self._message = bytearray()
+            self._compressed = False
             self._utf8 = None
         return stop
 

@@ -22,6 +22,7 @@ cdef class WebSocketConnection:
     cdef int _family
     cdef object _native
     cdef CompiledDecoder _decoder
+    cdef object _deflater
     cdef object _messages
     cdef list _receivers
     cdef object _outbox

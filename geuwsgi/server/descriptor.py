@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from gevent import get_hub, monkey
 
@@ -26,7 +26,7 @@ def _epoll_object() -> Optional[Any]:
     """
     try:
         epoll = monkey.get_original("select", "epoll")
-        return epoll.fromfd(os.dup(get_hub().loop.fileno()))
+        return epoll.fromfd(os.dup(cast(int, get_hub().loop.fileno())))
     except (AttributeError, TypeError, OSError):
         return None
 

@@ -6,7 +6,7 @@ no message pays for a clock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 from gevent import get_hub
@@ -30,7 +30,7 @@ class Keepalive:
         self._report = report
         self._connections: set[WebSocketConnection] = set()
         self._some = Event()
-        self._greenlet: Optional[gevent.Greenlet] = None
+        self._greenlet: Any = None
         times = [1.0, settings.close_timeout / 5]
         if settings.ping_freq > 0:
             times += [settings.ping_freq / 10, settings.pong_tolerance / 5]

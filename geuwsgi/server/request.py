@@ -107,7 +107,7 @@ class Request:
         if self.websocket is not None:
             return self.websocket.connection_fd()
         self.descriptor_asked = True
-        return self.connection.sock.fileno()
+        return int(self.connection.sock.fileno())
 
     def end(self) -> None:
         """Run what was left for the end of the request; later calls find it finished."""
@@ -119,7 +119,7 @@ class Request:
 
 def find_request() -> Optional[Request]:
     """The request that the calling greenlet works for, or None outside any."""
-    greenlet = getcurrent()
+    greenlet: Any = getcurrent()
     try:
         return greenlet.spawn_tree_locals[_KEY]  # type: ignore[no-any-return]
     except (AttributeError, KeyError, TypeError):

@@ -37,6 +37,9 @@ class WebSocketSettings:
         inbox_bytes: the same in bytes.
         outbox_high: bytes waiting for the kernel above which `websocket_send` waits.
         outbox_low: bytes at which it goes on.
+        deflate: offer permessage-deflate (`--websockets-deflate`).
+        deflate_takeover: keep compression contexts between messages (`--websockets-deflate-takeover`).
+        deflate_threshold: messages under this many bytes go uncompressed (`--websockets-deflate-threshold`).
     """
 
     max_size: int = 1024 * 1024
@@ -47,6 +50,9 @@ class WebSocketSettings:
     inbox_bytes: int = 4 * 1024 * 1024
     outbox_high: int = 256 * 1024
     outbox_low: int = 64 * 1024
+    deflate: bool = False
+    deflate_takeover: bool = False
+    deflate_threshold: int = 128
 
 
 @dataclass(frozen=True)

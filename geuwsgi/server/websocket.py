@@ -20,7 +20,8 @@ from gevent import get_hub, monkey
 from greenlet import getcurrent
 
 from ..accel import use_compiled
-from ..errors import ConnectionClosed
+from ..errors import ConnectionClosed, HTTPError
+from ..protocol.deflate import DeflateParameters, Deflater, Inflater, negotiate
 from ..protocol.frames import (
     ABNORMAL_CLOSURE,
     CLOSE,
@@ -52,6 +53,7 @@ class WebSocketConnection:
         family: its address family.
         peer: the client's address, for the log.
         settings: sizes and times.
+        deflate: what was agreed on for compression, None without.
         keepalive: the worker's keepalive, which watches this connection from now on.
 
     Attributes:
@@ -66,6 +68,7 @@ class WebSocketConnection:
         "__weakref__",
         "_close_sent",
         "_decoder",
+        "_deflater",
         "_error",
         "_family",
         "_fd",
@@ -97,14 +100,27 @@ class WebSocketConnection:
         "ping_sent",
     )
 
-    def __init__(self, fd: int, family: int, peer: str, settings: WebSocketSettings, keepalive: Keepalive) -> None:
+    def __init__(
+        self,
+        fd: int,
+        family: int,
+        peer: str,
+        settings: WebSocketSettings,
+        keepalive: Keepalive,
+        deflate: Optional[DeflateParameters] = None,
+    ) -> None:
         self.peer = peer
         self._settings = settings
         self._hub = get_hub()
         self._fd = fd
         self._native = _adopt(fd, family)
         self._family = family
-        self._decoder = MessageDecoder(settings.max_size)
+        self._deflater: Optional[Deflater] = None
+        inflater = None
+        if deflate is not None:
+            self._deflater = _deflater(deflate)
+            inflater = Inflater(deflate.client_max_window_bits, not deflate.client_no_context_takeover)
+        self._decoder = MessageDecoder(settings.max_size, inflater)
         self._messages = self._decoder.messages
         self._receivers: list[Any] = []
         self._outbox: Optional[deque[Union[bytes, memoryview]]] = None
@@ -128,7 +144,7 @@ class WebSocketConnection:
         self.ping_sent = 0.0
         self.close_deadline = 0.0
         self._keepalive = keepalive
-        self._read_watcher = self._hub.loop.io(fd, 1)
+        self._read_watcher: Any = self._hub.loop.io(fd, 1)
         self._read_watcher.start(self._on_readable)
         keepalive.add(self)
 
@@ -177,7 +193,10 @@ class WebSocketConnection:
         """
         if self._error is None:
             self.messages_sent += 1
-            self.send_frame(encode_frame(opcode, payload))
+            if self._deflater is not None and len(payload) >= self._settings.deflate_threshold:
+                self.send_frame(encode_frame(opcode, self._deflater.deflate(payload), True))
+            else:
+                self.send_frame(encode_frame(opcode, payload))
             if self._outbox_size > self._settings.outbox_high:
                 self._wait_for_outbox()
         if self._error is not None:
@@ -554,6 +573,19 @@ def _adopt(fd: int, family: int) -> Any:
     return native
 
 
+#: Compressors without context, by window: one of each serves all connections of this process.
+_shared_deflaters: dict[int, Deflater] = {}
+
+
+def _deflater(agreed: DeflateParameters) -> Deflater:
+    bits = agreed.server_max_window_bits
+    if not agreed.server_no_context_takeover:
+        return Deflater(bits, True)
+    if bits not in _shared_deflaters:
+        _shared_deflaters[bits] = Deflater(bits, False)
+    return _shared_deflaters[bits]
+
+
 def accept(
     request: Request,
     key: Optional[str] = None,
@@ -572,14 +604,22 @@ def accept(
         raise HandshakeError("a response has begun")
     if "HTTP_SEC_WEBSOCKET_KEY" in request.environ:
         check_request(request.environ)
-    head = response_head(request.environ, key, origin, subprotocol)
     connection = request.connection
     server = connection.server
+    settings = server.settings.websocket
+    agreed = None
+    extensions = request.environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
+    if extensions and settings.deflate:
+        try:
+            agreed = negotiate(extensions, settings.deflate_takeover)
+        except ValueError as error:
+            raise HTTPError("400 Bad Request", str(error)) from None
+    head = response_head(request.environ, key, origin, subprotocol, agreed[1] if agreed else None)
     early = connection.upgrade()
     sock = connection.sock
     family = sock.family
     peer = request.environ.get("REMOTE_ADDR", "")
-    websocket = WebSocketConnection(sock.detach(), family, peer, server.settings.websocket, server.keepalive)
+    websocket = WebSocketConnection(sock.detach(), family, peer, settings, server.keepalive, agreed[0] if agreed else None)
     request.websocket = websocket
     request.status = "101 Web Socket Protocol Handshake"
     request.header_count = head.count(b"\r\n") - 2
