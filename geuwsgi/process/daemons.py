@@ -63,9 +63,9 @@ class Daemon:
         _signal_group(pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout
         # The whole group: the shell may go before what it had started.
-        while (process.poll() is None or _signal_group(pid, 0)) and time.monotonic() < deadline:
-            gevent.sleep(0.01)
-        if _signal_group(pid, 0):
+        while (process.poll() is None or _group_lives(pid)) and time.monotonic() < deadline:
+            gevent.sleep(0.02)
+        if _group_lives(pid):
             log(f"[uwsgi-daemons] daemon did not end in {timeout:g} seconds, killing it (pid: {pid}): {self.command}")
             _signal_group(pid, signal.SIGKILL)
             try:
@@ -152,6 +152,26 @@ def _signal_group(pid: int, number: int) -> bool:
     except PermissionError:
         pass  # somebody is there, who has changed his user
     return True
+
+
+def _group_lives(pid: int) -> bool:
+    """Whether a process group has a member that is more than a zombie: an orphan's waits for init, which may take its time."""
+    if not _signal_group(pid, 0):
+        return False
+    try:
+        numbers = [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return True  # no /proc to look into
+    for number in numbers:
+        try:
+            with open(f"/proc/{number}/stat", "rb") as file:
+                # After the name in parentheses, which may hold anything: state, parent, group. Source: proc_pid_stat(5).
+                state, _, group = file.read().rpartition(b")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue  # gone since
+        if int(group) == pid and state not in (b"Z", b"X"):
+            return True
+    return False
 
 
 def _ended(status: int) -> str:

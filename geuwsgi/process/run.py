@@ -21,6 +21,7 @@ import platform
 import signal
 import sys
 import time
+import traceback
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
@@ -39,32 +40,43 @@ if TYPE_CHECKING:
     from .daemons import Daemons
 
 
+#: The signals that end a start.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+
+
 def run(config: Config) -> int:
     """Serve what the configuration asks for, until a signal ends it.
 
-    Returns:
-        The exit status if nothing was served: 1 after an error, which is in the log by then; 128 + its number if a signal came
-        during the start. Once it has served it ends the process itself, see `_leave`.
+    Does not return, but ends the process, see `_leave`. The exit status is 0 after a stop that was asked for, 1 after an error, which is in
+    the log by then, and 128 + its number after a signal during the start.
+
+    Raises:
+        ConfigError: values that do not go together; nothing has happened yet.
     """
     process = SingleProcess(config)
+    status = 1
     try:
         process.start()
+        process.serve()
+        status = 0
     except AppLoadError as error:
         if error.traceback_text:
             log(error.traceback_text)
         log(f"geuwsgi: {error}")
-        status = 1
     except GeuwsgiError as error:
         log(f"geuwsgi: {error}")
-        status = 1
     except _Interrupted as error:
         log(f"geuwsgi: {signal.Signals(error.number).name} during the start, nothing was served")
         status = 128 + error.number
-    else:
-        process.serve()
-        _leave(0)
+    except BaseException:  # a mistake of ours: whatever it is, daemons and files do not stay behind
+        log(traceback.format_exc().rstrip("\n"))
+    if status:
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)  # they have had their effect
     process.tidy()
-    return status
+    if not status:
+        log("goodbye to geuwsgi.")
+    _leave(status)
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -98,7 +110,7 @@ class SingleProcess:
             ConfigError: something that was asked for cannot be done.
             AppLoadError: the application cannot be imported.
         """
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        for number in STOPPING:
             signal.signal(number, _interrupt)
         self._prepare_environment()
         monkey.patch_all()
@@ -142,17 +154,22 @@ class SingleProcess:
         if asked.virtualenv:
             environment.activate_virtualenv(asked.virtualenv, config.source("virtualenv"))
         environment.set_python_path(asked.pythonpath, started_in)
+        sys.argv[:] = ["uwsgi"]  # as in uWSGI: our options are none of the application's
 
     def _listen(self) -> None:
         from ..server.listener import open_listener, systemd_listeners
 
         asked = self.settings
-        for option, address in asked.addresses:
-            listener = open_listener(
-                address, asked.backlog, unix_mode=asked.unix_mode, option=option, source=self.config.source(option)
-            )
+        handed = systemd_listeners(os.environ)
+        for option, address, source in asked.addresses:
+            # What systemd has bound already is found by its address, as in uWSGI, or by its number.
+            listener = next((listener for listener in handed if listener.is_for(address)), None)
+            if listener is not None:
+                handed.remove(listener)
+            else:
+                listener = open_listener(address, asked.backlog, unix_mode=asked.unix_mode, option=option, source=source)
             self.listeners.append(listener)
-        self.listeners += systemd_listeners(os.environ)
+        self.listeners += handed
         if not self.listeners:
             raise ConfigError("nowhere to listen: give an address, such as --http :8080")
 
@@ -162,17 +179,15 @@ class SingleProcess:
             files.write_atomically(self.pidfile, f"{os.getpid()}\n", "pidfile", self.config.source("pidfile"))
 
     def serve(self) -> None:
-        """Serve until a signal ends it, and tidy up."""
+        """Serve until a signal ends it."""
         self.worker.run()
-        self.tidy()
-        log("goodbye to geuwsgi.")
 
     def announce(self) -> None:
         """Tell people and tools that connections are being answered, and where."""
         where = ", ".join(listener.url for listener in self.listeners)
         log(f"geuwsgi {__version__} serving {where}")
         if self.ready_file:
-            text = "".join(listener.address + "\n" for listener in self.listeners)
+            text = "".join((listener.path or listener.address) + "\n" for listener in self.listeners)
             files.write_atomically(self.ready_file, text, "ready-file", self.config.source("ready-file"))
 
     def tidy(self) -> None:

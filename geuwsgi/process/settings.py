@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ class ProcessSettings:
     """What the process itself does.
 
     Attributes:
-        addresses: (option, address) of every listening socket, in the order they are bound.
+        addresses: (option, address, where it was given) of every listening socket, in the order they are bound.
         backlog: `--listen`.
         unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
         daemons: commands of `--attach-daemon`.
         app: where the applications are.
+        need_app: files alone are not enough.
         manage_script_name: see routing.Router.
         env: `--env` assignments.
         chdir: directory to change to, "" for none.
@@ -40,11 +42,12 @@ class ProcessSettings:
         master: `masterpid()` is to be this process.
     """
 
-    addresses: tuple[tuple[str, str], ...]
+    addresses: tuple[tuple[str, str, Optional[str]], ...]
     backlog: int
     unix_mode: Optional[int]
     daemons: tuple[str, ...]
     app: AppSettings
+    need_app: bool
     manage_script_name: bool
     env: tuple[str, ...]
     chdir: str
@@ -61,11 +64,16 @@ class ProcessSettings:
 def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
     return ProcessSettings(
-        addresses=tuple((option, address) for option in ("http", "http-socket") for address in config.get(option)),
+        addresses=tuple(
+            (option, address, config.source(option, index))
+            for option in ("http", "http-socket")
+            for index, address in enumerate(config.get(option))
+        ),
         backlog=config.get("listen"),
         unix_mode=_unix_mode(config),
         daemons=tuple(config.get("attach-daemon")),
         app=app_settings(config),
+        need_app=config.get("need-app"),
         manage_script_name=config.get("manage-script-name"),
         env=tuple(config.get("env")),
         chdir=config.get("chdir") or "",
@@ -83,15 +91,11 @@ def process_settings(config: Config) -> ProcessSettings:
 
 def app_settings(config: Config) -> AppSettings:
     """Where the applications are."""
-    mounts = _pairs(config, "mount", "/mountpoint=file.py or /mountpoint=module:callable")
-    for mountpoint, _ in mounts:
-        if not mountpoint.startswith("/"):
-            raise ConfigError("a mountpoint begins with a slash, as in /x=app.py", "mount", mountpoint, config.source("mount"))
     return AppSettings(
         module=config.get("module") or "",
         wsgi_file=config.get("wsgi-file") or "",
-        callable=config.get("callable") or "application",
-        mounts=mounts,
+        callable=config.get("callable"),
+        mounts=_pairs(config, "mount", "/mountpoint=file.py or /mountpoint=module:callable"),
     )
 
 
@@ -102,15 +106,15 @@ def server_settings(config: Config) -> ServerSettings:
         log_requests=not config.get("disable-logging"),
         http=HTTPSettings(
             buffer_size=config.get("buffer-size"),
-            keepalive=float(config.get("http-keepalive")),
-            headers_timeout=float(config.get("http-headers-timeout")),
+            keepalive=config.get("http-keepalive"),
+            headers_timeout=config.get("http-headers-timeout"),
             socket_timeout=_stall_timeout(config),
             async_mode=bool(config.get("async")),
         ),
         websocket=WebSocketSettings(
             max_size=config.get("websockets-max-size") * 1024,
-            ping_freq=float(config.get("websockets-ping-freq")),
-            pong_tolerance=float(config.get("websockets-pong-tolerance")),
+            ping_freq=config.get("websockets-ping-freq"),
+            pong_tolerance=config.get("websockets-pong-tolerance"),
         ),
         static=StaticSettings(
             check=tuple(config.get("check-static")),
@@ -125,19 +129,23 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
     """What the fake module tells the application."""
     return ModuleSettings(
         opt=config.opt,
+        magic={os.fsencode(name): os.fsencode(value) for name, value in config.magic_table.items()},
         hostname=(platform.node() or "localhost").encode("utf-8", "surrogateescape"),
         cores=cores(config),
         buffer_size=config.get("buffer-size"),
         master=process_settings(config).master,
         sockets=tuple(listener.sock.fileno() for listener in listeners),
-        worker_id=0,  # until it is loaded; set_worker() follows
+        # uWSGI has no name for its plain --async loop. Without either option it is gevent that serves here.
+        loop=b"gevent" if config.get("gevent") or not config.get("async") else None,
+        worker_id=0,  # while the application is loaded; set_worker() follows
     )
 
 
 def _stall_timeout(config: Config) -> float:
     """The longer of `--http-timeout`, which uWSGI's router has, and `--socket-timeout` of its workers: there is one socket here."""
     given = [config.get(name) for name in ("http-timeout", "socket-timeout") if config.given(name)]
-    return float(max(given, default=config.get("http-timeout")))
+    longest: float = max(given, default=config.get("http-timeout"))
+    return longest
 
 
 def cores(config: Config) -> int:
@@ -149,22 +157,15 @@ def cores(config: Config) -> int:
 def _pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...]:
     """Values of the form a=b."""
     pairs = []
-    for value in config.get(option):
+    for index, value in enumerate(config.get(option)):
         left, equals, right = value.partition("=")
-        if not equals or not right:
-            raise ConfigError(f"write it as {form}", option, value, config.source(option))
+        if not left.startswith("/") or not equals or not right:
+            raise ConfigError(f"write it as {form}", option, value, config.source(option, index))
         pairs.append((left, right))
     return tuple(pairs)
 
 
 def _unix_mode(config: Config) -> Optional[int]:
-    """`--chmod-socket[=MODE]`, octal; without a mode 666. Source: uWSGI's `uwsgi_opt_chmod_socket`."""
-    given = config.get("chmod-socket")
-    if given is None or given is False:
-        return None
-    if given is True or given == "":
-        return 0o666
-    try:
-        return int(str(given), 8)
-    except ValueError:
-        raise ConfigError("permissions are octal digits, as in 660", "chmod-socket", str(given), config.source("chmod-socket")) from None
+    """`--chmod-socket`: octal digits, checked by then."""
+    given: Optional[str] = config.get("chmod-socket")
+    return None if given is None else int(given, 8)

@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from gevent.event import Event
@@ -48,7 +49,7 @@ class Worker:
         self._interrupts = 0
         files = self.settings.static
         static = StaticFiles(files) if files.check or files.maps else None
-        if not process.mounts and static is None:
+        if not process.mounts and (static is None or process.settings.need_app):
             # uWSGI would start and answer 500 to everything.
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
         warn_about_mounts(process.mounts, process.settings.manage_script_name)
@@ -74,9 +75,18 @@ class Worker:
         alone = "" if self.process.settings.master else " (and the only)"
         log(f"spawned uWSGI worker 1{alone} (pid: {os.getpid()}, cores: {self.settings.cores})")
         self.process.announce()
-        self._stop.wait()
+        self._wait()
         self.server.stop(self._grace)
         module.call_atexit()
+
+    def _wait(self) -> None:
+        while True:
+            try:
+                self._stop.wait()
+                return
+            except (SystemExit, KeyboardInterrupt):
+                # gevent hands these from any greenlet to the main one. One that the application spawned has no say over the server.
+                log("a greenlet tried to end the process, still serving\n" + traceback.format_exc().rstrip("\n"))
 
     def _count(self, number: int) -> None:
         self._interrupts += 1

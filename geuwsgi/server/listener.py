@@ -15,7 +15,7 @@ import os
 import socket as stdlib_socket
 import stat
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import gevent.socket
@@ -42,6 +42,7 @@ class Listener:
         host: the bound IP address; "" for a unix socket.
         port: the bound port; 0 for a unix socket.
         path: the file of a unix socket that this process made and may remove (`--vacuum`), else "".
+        number: the descriptor under which it was handed to us, -1 if we bound it.
     """
 
     sock: gevent.socket.socket
@@ -49,6 +50,19 @@ class Listener:
     host: str
     port: int
     path: str = ""
+    number: int = -1
+
+    def is_for(self, address: str) -> bool:
+        """Whether this socket, which somebody handed to us, is what `address` asks for."""
+        if address.startswith("fd://"):
+            return address[5:] == str(self.number)
+        if _is_unix(address):
+            return not self.host and os.path.realpath(address) == os.path.realpath(self.address)
+        try:
+            host, port = _split(address)
+        except _BadAddress:
+            return False
+        return port == self.port != 0 and (host == self.host or (not host and self.host in ("0.0.0.0", "::")))
 
     @property
     def url(self) -> str:
@@ -253,7 +267,7 @@ def _inherited(fd: int) -> Listener:
         sock.close()
         raise _BadAddress(f"descriptor {fd} is not a listening stream socket")
     os.close(fd)  # only the copy, which no child inherits, stays
-    return _finish(sock)
+    return replace(_finish(sock), number=fd)
 
 
 def _reason(error: Exception) -> str:

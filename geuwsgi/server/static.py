@@ -61,6 +61,9 @@ class StaticFiles:
         self.places: list[tuple[str, str, str]] = [("", "/", os.path.realpath(root)) for root in settings.check]
         for prefix, root in settings.maps:
             self.places.append((prefix.rstrip("/"), prefix if prefix.endswith("/") else prefix + "/", os.path.realpath(root)))
+        for _, below, root in self.places:
+            if not os.path.exists(root):
+                log(f"static files for {below}: {root} is not there, so nothing is served from it until it is")
         self.types = mimetypes.MimeTypes()
         for known in mimetypes.knownfiles:
             if os.path.isfile(known):
