@@ -43,7 +43,7 @@ class ConfigError(GeuwsgiError):
 
     def __str__(self) -> str:
         where = f"{self.source}: " if self.source else ""
-        what = f"--{self.option}" if self.source == "command line" else self.option
+        what = f"--{self.option}" if self.option and self.source == "command line" else self.option
         given = f" = {self.value}" if self.option and self.value not in (None, "") else ""
         return f"{where}{what + given + ': ' if what else ''}{self.message}"
 

@@ -197,7 +197,7 @@ def _number(option: Option, entry: Entry, plain: str) -> Scalar:
             raise ValueError
     except ValueError:
         wanted = "a whole number" if whole else "a number"
-        raise ConfigError(f"{option.metavar} is {wanted}", entry.name, entry.value, entry.source) from None
+        raise ConfigError(f"{option.metavar} must be {wanted}", entry.name, entry.value, entry.source) from None
     if option.minimum is not None and number < option.minimum:
         raise ConfigError(f"must be at least {option.minimum:g}", entry.name, entry.value, entry.source)
     return number

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Mapping
 from typing import Callable, Optional
@@ -34,6 +35,7 @@ class Magic:
             "%": "%",
             "(": "%(",
             "[": "\033",
+            "b": os.path.abspath(sys.argv[0]),
             "v": os.getcwd(),
             "V": EMULATED_UWSGI,
             "h": os.uname().nodename,

@@ -170,6 +170,8 @@ class Collector:
         Raises:
             ConfigError: the file cannot be read, or reads itself, or has a line that is none.
         """
+        if "://" in given:
+            raise ConfigError("configuration is read from files only, not from URLs", option, given, source)
         path, section = split_section(given)
         again = not path
         if again:
@@ -311,8 +313,6 @@ def split_section(given: str) -> tuple[str, str]:
 
 
 def _read_text(path: str, option: Optional[str], given: str, source: str) -> str:
-    if "://" in path:
-        raise ConfigError("configuration is read from files only, not from URLs", option, given, source)
     try:
         if path == "-":
             data = sys.stdin.buffer.read()
