@@ -260,6 +260,8 @@ OPTIONS: tuple[Option, ...] = (
     _none("offload-threads offload-thread", "files are sent by sendfile from greenlets, no thread is needed", metavar="N"),
     _none("tcp-nodelay", "connections always have TCP_NODELAY"),
     _none("close-on-exec close-on-exec2", "descriptors are never inherited by programs that are started"),
+    _none("http-auto-chunked", "responses of unknown length are chunked in any case"),
+    _none("http-chunked-input wsgi-manage-chunked-input", "chunked request bodies are read in any case"),
     _none("ignore-sigpipe", "SIGPIPE is never reported"),
     _none("http-connect-timeout", "no backend is connected to, requests are served here", metavar="SECONDS"),
 )
