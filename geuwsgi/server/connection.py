@@ -8,7 +8,6 @@ import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
 import gevent
-from gevent import getcurrent
 
 from ..errors import ConnectionClosed, HTTPError
 from ..log import log
@@ -99,6 +98,9 @@ class HTTPConnection:
         unread: bytes = self.parser.take_unread()
         self.upgraded = True
         self.transport.release()
+        # A websocket may stay for days: what only HTTP needs is not kept for it.
+        self.parser = None
+        del self.transport
         return unread
 
     def refuse(self, request: Request, error: HTTPError) -> None:
@@ -137,7 +139,6 @@ class HTTPConnection:
 
     def serve(self) -> None:
         """Serve requests until the connection ends. Runs in the connection's own greenlet; never raises but when it is killed."""
-        self.greenlet = getcurrent()
         try:
             settings = self.server.settings.http
             if self._first_head():
@@ -195,6 +196,7 @@ class HTTPConnection:
         server = self.server
         parser = self.parser
         environ = parser.environ
+        head_size, header_count = parser.head_size, parser.header_count
         core = server.cores.acquire()
         server.last_id = number = server.last_id + 1
         request = self.request = Request(self, environ, core, number, server.log_requests)
@@ -207,6 +209,7 @@ class HTTPConnection:
         body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
         environ["wsgi.input"] = body
         response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
+        del parser  # a websocket lets go of it
         failure: Optional[BaseException] = None
         try:
             try:
@@ -235,16 +238,17 @@ class HTTPConnection:
             if server.after_request is not None:
                 server.after_request(request)
             if request.log:
-                server.accesslog.add(request, parser.head_size, parser.header_count, server.total_requests)
+                server.accesslog.add(request, head_size, header_count, server.total_requests)
             # An idle connection keeps nothing of its last request alive.
             self.greenlet.spawn_tree_locals = None
-            parser.environ = _NOTHING
             self.body = NO_BODY
+            if not self.upgraded:
+                self.parser.environ = _NOTHING
         if self.upgraded:
             return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
-        if not body.ended or parser.has_unread:
+        if not body.ended or self.parser.has_unread:
             self.transport.linger()
         return False
 

@@ -58,10 +58,15 @@ class Acceptor(StreamServer):
         self._exhausted = False
         self.template = server.environ_template(listener)
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
-        super().__init__(_gevent_socket(listener.sock), self.serve, spawn=ConnectionGreenlet.spawn)
+        super().__init__(_gevent_socket(listener.sock), self.do_handle)
 
-    def serve(self, sock: Any, address: Any) -> None:
-        """Serve one accepted connection, in its greenlet."""
+    def do_handle(self, *accepted: Any) -> None:
+        """Start the greenlet of an accepted connection. Runs in the hub.
+
+        Not gevent's own, which keeps the socket and two more frames for as long as the connection lives: a websocket may
+        stay for days.
+        """
+        sock, address = accepted
         template = self.template.copy()
         if self.tcp:
             template["REMOTE_ADDR"] = address[0]
@@ -69,10 +74,7 @@ class Acceptor(StreamServer):
             sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
         connection = HTTPConnection(sock, self._server, template)
         self._server.connections.add(connection)
-        connection.serve()
-
-    def do_close(self, *args: Any) -> None:
-        """The connection closes its own socket: after a handshake it belongs to the websocket."""
+        connection.greenlet = ConnectionGreenlet.spawn(connection.serve)
 
     def do_read(self) -> Any:
         try:
