@@ -88,7 +88,7 @@ def test_two_tabs_chat(readme_server: Geuwsgi, chromium: Any) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    tabs = []
+    first, tabs = chromium.current_window_handle, []
     for _ in range(2):
         chromium.switch_to.new_window("tab")
         chromium.get(readme_server.url + "/")
@@ -98,7 +98,8 @@ def test_two_tabs_chat(readme_server: Geuwsgi, chromium: Any) -> None:
     for tab in tabs:
         chromium.switch_to.window(tab)
         WebDriverWait(chromium, 10).until(lambda driver: driver.find_element(By.ID, "log").text == "hi <i>there</i>")
-        chromium.get("about:blank")
+        chromium.close()  # going elsewhere would not do: Chromium keeps the page, and its websocket, for the way back
+    chromium.switch_to.window(first)
 
 
 def test_every_option_named_is_known(run_geuwsgi: Callable[..., Any]) -> None:
