@@ -68,6 +68,7 @@ def workers() -> tuple[dict[str, Any], ...]:
     """What each worker is doing: str keys, ints, and bytes for `status` (b"idle", b"busy"). Times are in microseconds."""
     server = state.server
     requests = server.total_requests if server else 0
+    running = len(server.running) if server else 0
     exceptions = server.exceptions if server else 0
     resident, virtual = mem()
     return (
@@ -78,7 +79,7 @@ def workers() -> tuple[dict[str, Any], ...]:
             "delta_requests": requests,
             "signals": 0,
             "exceptions": exceptions,
-            "status": b"busy" if server and server.running else b"idle",
+            "status": b"busy" if running else b"idle",
             "rss": resident,
             "vsz": virtual,
             "running_time": state.running_time,
@@ -86,12 +87,12 @@ def workers() -> tuple[dict[str, Any], ...]:
             "respawn_count": 0,
             "tx": state.transmitted,
             "avg_rt": state.average_time,
-            "apps": tuple(_app(number, app, requests, exceptions) for number, app in enumerate(state.apps)),
+            "apps": tuple(_app(number, app, requests, running, exceptions) for number, app in enumerate(state.apps)),
         },
     )
 
 
-def _app(number: int, app: App, requests: int, exceptions: int) -> dict[str, Any]:
+def _app(number: int, app: App, requests: int, running: int, exceptions: int) -> dict[str, Any]:
     alone = len(state.apps) == 1
     return {
         "id": number,
@@ -100,7 +101,8 @@ def _app(number: int, app: App, requests: int, exceptions: int) -> dict[str, Any
         "startup_time": 0,
         "interpreter": 0,
         "callable": id(app.application),
-        "requests": requests if alone else app.requests,
+        # Counted when the application is called, so the running ones are in it.
+        "requests": requests + running if alone else app.requests,
         "exceptions": exceptions if alone else 0,
         "chdir": b"",
     }
