@@ -16,7 +16,7 @@ def magic_table(started_on: float, from_file: Mapping[bytes, bytes]) -> dict[byt
 
     Args:
         started_on: seconds since 1970.
-        from_file: those that tell of the configuration file.
+        from_file: those that tell of the configuration file; empty ones are left out.
     """
     uid, gid = os.getuid(), os.getgid()
     return {
@@ -33,7 +33,7 @@ def magic_table(started_on: float, from_file: Mapping[bytes, bytes]) -> dict[byt
         b"t": str(int(started_on)).encode(),
         b"u": str(uid).encode(),
         b"v": os.fsencode(os.getcwd()),
-        **from_file,
+        **{letter: value for letter, value in from_file.items() if value},
     }
 
 
