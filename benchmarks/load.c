@@ -322,11 +322,10 @@ static int open_all(void) {
     open_more();
     while ((opening || next_to_open < total) && since(started_at) < open_timeout) turn(20);
     if (opened == total) return 1;
-    char why[80];
-    snprintf(why, sizeof why, "only %d of %d connections were opened", opened, total);
-    if (errors) fprintf(stderr, "load: %s: %s\n", why, first_error);
+    char why[sizeof first_error];
+    snprintf(why, sizeof why, "only %d of %d connections were opened%s%.120s", opened, total, errors ? "; " : "", first_error);
     errors++;
-    snprintf(first_error, sizeof first_error, "%s", why);
+    memcpy(first_error, why, sizeof why);
     return 0;
 }
 

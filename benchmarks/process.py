@@ -16,6 +16,7 @@ import psutil
 
 START_TIMEOUT = 20.0
 STOP_TIMEOUT = 5.0
+LOG_LIMIT = 64 * 1024  # bytes of a server's output that are looked at
 
 
 class StartError(Exception):
@@ -88,8 +89,9 @@ class Process:
 
     def last_words(self) -> str:
         """The last line that looks like an answer to "why"."""
-        self._log.seek(0)
-        lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        # by position: seeking would move where the server, which shares the descriptor's offset, writes next
+        text = os.pread(self._log.fileno(), LOG_LIMIT, max(0, os.fstat(self._log.fileno()).st_size - LOG_LIMIT))
+        lines = [line.strip() for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
         told = [line for line in lines if "rror" in line]
         return (told or lines or ["it printed nothing"])[-1][:200]
 

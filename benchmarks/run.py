@@ -19,7 +19,7 @@ import native
 import table
 from measure import Lengths, Load
 from pool import Pool
-from process import StartError
+from process import Process, StartError
 from results import Results, Sample
 from scenarios import SCENARIOS, Scenario
 from servers import SERVERS, Server, by_name
@@ -103,18 +103,26 @@ def measure_scenario(scenario: Scenario, servers: list[Server], rounds: int, poo
                 results.fail(scenario.name, server.name, f"did not start: {error}")
                 continue
             if sample.rate <= 0:
-                results.fail(scenario.name, server.name, sample.note or "no messages")
+                results.fail(scenario.name, server.name, sample.note)
             results.samples.append(sample)
 
 
 def measure_once(scenario: Scenario, server: Server, number: int, pool: Pool, load: Load) -> Sample:
     if not scenario.memory:
-        return load.rate(scenario, server, pool.get(server, scenario.app, scenario.backlog), number)
+        process = pool.get(server, scenario.app, scenario.backlog)
+        return explained(load.rate(scenario, server, process, number), process)
     process = pool.start(server, scenario.app)  # a fresh one: its heap has no free room that hides the cost
     try:
-        return load.memory(scenario, server, process, number)
+        return explained(load.memory(scenario, server, process, number), process)
     finally:
         process.stop()
+
+
+def explained(sample: Sample, process: Process) -> Sample:
+    """Without a figure, what the server printed last belongs to the story."""
+    if sample.rate <= 0:
+        sample.note = f"{sample.note or 'no messages'}; the server said: {process.last_words()}"
+    return sample
 
 
 def say(words: str) -> None:

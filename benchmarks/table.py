@@ -14,6 +14,7 @@ LEGEND = (
     "\ngeuwsgi: its figure divided by the line's, median over rounds. CPU us: the server's, per message. server, load: cores kept busy.\n"
     "Redis runs on the server's core."
 )
+UNDISTURBED = 0.85  # cores that the busier of server and load reaches on a machine that does nothing else
 BUSY = 0.97  # a load generator that is busier than this is the limit itself
 
 
@@ -60,6 +61,17 @@ def remarks(results: Results, scenario: Scenario, server: str) -> str:
     return "  ! " + "; ".join(words) if words else ""
 
 
+def disturbed(results: Results, scenario: Scenario) -> str:
+    """A warning when neither server nor load had its core to itself, though there was work enough."""
+    if scenario.memory or scenario.fixed_work or scenario.load == "connect" or scenario.connections < 50:
+        return ""
+    samples = [sample for sample in results.samples if sample.scenario == scenario.name and sample.rate > 0]
+    idle = [sample for sample in samples if max(sample.server_cpu, sample.load_cpu) < UNDISTURBED]
+    if 2 * len(idle) <= len(samples):
+        return ""
+    return "  other work kept the machine busy: the rates are too low, read the CPU column"
+
+
 def scenario_table(results: Results, scenario: Scenario) -> str:
     """The table of one scenario."""
     head = f"\n{scenario.title:<{WIDTH + 2}}{scenario.unit:>12}{'geuwsgi':>9}"
@@ -68,6 +80,8 @@ def scenario_table(results: Results, scenario: Scenario) -> str:
     lines = [head, *rows(results, scenario)]
     for server, why in results.failures.get(scenario.name, {}).items():
         lines.append(f"  {TITLES.get(server, server):<{WIDTH}}{'no figure':>12}  ! {why}")
+    if words := disturbed(results, scenario):
+        lines.append(words)
     return "\n".join(lines)
 
 
