@@ -79,8 +79,12 @@ def run(config: Config) -> int:
     _leave(status)
 
 
-class _Interrupted(KeyboardInterrupt):
-    """A signal during the start. A KeyboardInterrupt, because gevent hands those to the main greenlet and applications let them pass."""
+class _Interrupted(KeyboardInterrupt, SystemExit):
+    """A signal during the start.
+
+    A KeyboardInterrupt, which applications let pass and gevent hands to the main greenlet, and a SystemExit, whose traceback gevent does
+    not print while it does so.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

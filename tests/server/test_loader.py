@@ -204,5 +204,3 @@ def test_ctrl_c_while_loading_is_not_the_applications_fault(write: Write) -> Non
     write("a.py", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load_applications(AppSettings(wsgi_file="a.py"))
-
-

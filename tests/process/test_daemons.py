@@ -1,0 +1,136 @@
+"""Attached daemons: real ones, under a real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Callable
+
+import psutil
+import pytest
+
+from tests.harness.programs import find_program
+from tests.harness.servers import Geuwsgi
+from tests.harness.wait import wait_until
+
+StartServer = Callable[..., Geuwsgi]
+
+APP = "blocking_echo.py"
+
+
+def children(server: Geuwsgi, word: str) -> list[psutil.Process]:
+    """Living descendants whose program is called `word`."""
+    found = []
+    for process in psutil.Process(server.pid).children(recursive=True):
+        try:
+            if process.name() == word and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def one_child(server: Geuwsgi, word: str) -> psutil.Process:
+    return wait_until(lambda: children(server, word), 10, f"a process named {word}")[0]
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_redis_runs_as_long_as_the_server(server: StartServer, tmp_path: Path) -> None:
+    socket_path = f"/tmp/gd-{os.getpid()}.sock"
+    command = f"{find_program('redis-server')} --port 0 --unixsocket {socket_path} --save '' --dir {tmp_path} --logfile redis.log"
+    running = server(APP, "--attach-daemon", command)
+    log = running.log
+    # Before the application is loaded, so that it can be connected to from there.
+    assert log.index(f'[uwsgi-daemons] spawning "{command}"') < log.index("WSGI app 0")
+    redis = one_child(running, "redis-server")
+    wait_until(lambda: os.path.exists(socket_path), 10, "Redis's socket")
+    status, seconds = running.interrupt()
+    assert status == 0
+    assert seconds < 2
+    assert gone(redis)
+    assert not os.path.exists(socket_path)  # it had the time to tidy up
+    assert "[uwsgi-daemons] stopping daemon (pid: " in running.log
+
+
+def test_several(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "sleep 1001", "--attach-daemon", "sleep 1002; true")
+    wait_until(lambda: len(children(running, "sleep")) == 2, 10, "both")
+    assert {process.cmdline()[1] for process in children(running, "sleep")} == {"1001", "1002"}
+
+
+def test_its_surroundings(server: StartServer, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    command = f"(readlink /proc/self/fd/*; echo value=$VALUE; pwd) > {report}.tmp; mv {report}.tmp {report}; sleep 1000"
+    running = server(APP, "--attach-daemon", command, "--env", "VALUE=set", "--chdir", str(tmp_path))
+    wait_until(report.exists, 10, "the daemon's report")
+    lines = report.read_text().splitlines()
+    assert lines[0] == "/dev/null"
+    assert not any(line.startswith(("socket:", "pipe:", "anon_inode")) for line in lines), lines
+    assert lines[-2:] == ["value=set", str(tmp_path)]
+    sleeper = one_child(running, "sleep")
+    assert os.getsid(sleeper.pid) not in (os.getsid(running.pid), sleeper.pid)  # a session of its own: Ctrl-C does not reach it
+
+
+def test_it_is_started_again_with_a_growing_pause(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "echo here; exit 3")
+    log = running.wait_log('throttling "echo here; exit 3" for 4 seconds', 20)
+    assert re.findall(r"throttling .* for (\d+) seconds", log) == ["1", "2", "4"]
+    assert len(re.findall(r'"echo here; exit 3" \(pid: \d+\) ended with status 3', log)) == 3
+    assert len(re.findall(r"^here$", log, re.MULTILINE)) == 3
+
+
+def test_one_that_is_killed_comes_back(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "exec sleep 1000")
+    first = one_child(running, "sleep")
+    first.send_signal(signal.SIGSEGV)
+    running.wait_log("was killed by SIGSEGV")
+    second = wait_until(lambda: [process for process in children(running, "sleep") if process.pid != first.pid], 10, "the second one")[0]
+    assert 'respawning "exec sleep 1000"' in running.log
+    assert second.pid != first.pid
+
+
+def test_what_it_leaves_behind_goes_before_it_is_started_again(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "sleep 1003 & exit 0")
+    running.wait_log("respawning")
+    assert len(children(running, "sleep")) <= 1
+    assert len([process for process in running.relatives() if process.name() == "sleep"]) <= 1
+
+
+def test_a_command_that_is_not_there(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "/no/such/program")
+    running.wait_log('"/no/such/program" (pid: ')
+    running.wait_log("was not found (exit status 127)")
+
+
+def test_a_stubborn_one_is_killed_after_three_seconds(server: StartServer) -> None:
+    running = server(APP, "--attach-daemon", "trap '' TERM; sleep 1000 & sleep 1000; true")
+    wait_until(lambda: len(children(running, "sleep")) == 2, 10, "both sleepers")
+    start = time.monotonic()
+    status, _ = running.interrupt()
+    assert status == 0
+    assert 2.5 < time.monotonic() - start < 6
+    assert "[uwsgi-daemons] daemon did not end in 3 seconds, killing it" in running.log
+
+
+@pytest.mark.parametrize("command", ["exec sleep 1000", "sleep 1000", "true; sleep 1000; true", "(sleep 1000 & sleep 1000; wait)"])
+def test_a_server_that_is_killed_leaves_no_orphan(server: StartServer, command: str) -> None:
+    running = server(APP, "--attach-daemon", command, expect_status=-signal.SIGKILL)
+    one_child(running, "sleep")
+    running.signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    wait_until(lambda: not running.relatives(), 5, "the daemon's end")
+
+
+def test_it_makes_the_server_its_own_master(server: StartServer) -> None:
+    # As in uWSGI, where only a master starts daemons.
+    running = server(APP, "--attach-daemon", "sleep 1000")
+    assert f"spawned uWSGI master process (pid: {running.pid})" in running.log
