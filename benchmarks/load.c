@@ -24,7 +24,7 @@
 #define STALL_NS 500000000ull /* a room that delivers nothing for so long has lost the messages under way */
 
 static struct histogram latencies;
-static uint64_t messages, lost_messages, reconnects, started_at, measured_from;
+static uint64_t messages, lost_messages, stalls, reconnects, started_at, measured_from;
 static int running, measuring;
 static int depth = 1, publishers = 1, window = 8, channels, at_once;
 static double seconds = 2, warmup = 0.5, open_timeout = 30, publish_rate;
@@ -233,7 +233,7 @@ static void room_tick(void) {
         for (; next_publish <= at; next_publish += (uint64_t)(1e9 / publish_rate)) publish(now_ns());
         return;
     }
-    if (expected > 0 && at - last_delivery > STALL_NS) expected = 0;
+    if (expected > 0 && at - last_delivery > STALL_NS) expected = 0, stalls++;
     if (expected <= 0) last_delivery = at;
     for (int i = 0; i < window && opened && expected <= (int64_t)(window - 1) * audience; i++)
         if (!publish(at) && !channels && publishers == 1) break;
@@ -303,11 +303,11 @@ static void get_lost(struct conn *c, const char *why, int was) {
 static void report(const char *name, double spent, double cpu) {
     printf("{\"event\": \"done\", \"scenario\": \"%s\", \"connections\": %d, \"size\": %zu, \"messages\": %llu, \"seconds\": %.4f, "
            "\"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, \"errors\": %llu, \"first_error\": \"%s\", "
-           "\"retries\": %llu, \"reconnects\": %llu, \"lost\": %llu, \"pings\": %llu, \"load_cpu\": %.3f}\n",
+           "\"retries\": %llu, \"reconnects\": %llu, \"lost\": %llu, \"stalls\": %llu, \"pings\": %llu, \"load_cpu\": %.3f}\n",
            name, total, message_size, (unsigned long long)messages, spent, spent > 0 ? (double)messages / spent : 0,
            histogram_quantile(&latencies, 0.5), histogram_quantile(&latencies, 0.99), (double)latencies.largest / 1000,
            (unsigned long long)errors, first_error, (unsigned long long)retries, (unsigned long long)reconnects,
-           (unsigned long long)lost_messages, (unsigned long long)pings, spent > 0 ? cpu / spent : 0);
+           (unsigned long long)lost_messages, (unsigned long long)stalls, (unsigned long long)pings, spent > 0 ? cpu / spent : 0);
     fflush(stdout);
 }
 

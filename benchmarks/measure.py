@@ -113,6 +113,9 @@ class Load:
 
 
 def sample_of(done: dict[str, Any], scenario: Scenario, server: Server, number: int) -> Sample:
+    note = done["first_error"]
+    if done["stalls"] and not note:
+        note = f"{done['stalls']} times nothing came for half a second: the messages under way are lost"
     return Sample(
         scenario.name,
         server.name,
@@ -124,5 +127,5 @@ def sample_of(done: dict[str, Any], scenario: Scenario, server: Server, number: 
         errors=done["errors"],
         lost=done["lost"],
         connections=done["connections"],
-        note=done["first_error"],
+        note=note,
     )
