@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
 import gevent
+from greenlet import GreenletExit
 
 from ..errors import ConnectionClosed, HTTPError
 from ..log import log
@@ -135,6 +136,12 @@ class HTTPConnection:
             return data[:size]
         return self.transport.receive(self.sweeper.now + self.server.settings.http.socket_timeout, size)
 
+    def abandon(self) -> None:
+        """Close a connection whose greenlet was killed before it ran, or does not let itself be killed."""
+        if not self.upgraded:
+            self.transport.close()
+        self.server.forget(self)
+
     # -- the loop
 
     def serve(self) -> None:
@@ -220,7 +227,9 @@ class HTTPConnection:
                     close = getattr(result, "close", None)
                     if close is not None:
                         close()
-            except (Exception, SystemExit) as error:
+            except (GreenletExit, KeyboardInterrupt):
+                raise  # the server is stopping
+            except BaseException as error:  # gevent.Timeout is no Exception, and SystemExit may not end the others
                 failure = error
                 self._failed(request, response, error)
         finally:

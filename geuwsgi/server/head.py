@@ -30,7 +30,7 @@ _SPECIAL = {
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_IN_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-_STATUS = re.compile(r"[1-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+_STATUS = re.compile(r"[1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 
 #: What applications repeat in every response is judged once. Bounded, since names and reasons may come from users.
 _MAX_CACHED = 1024
@@ -70,8 +70,8 @@ class Head:
             kind = _names.get(name)
             if kind is None:
                 kind = _name_kind(name)
-            # isprintable() is the cheap question; what it refuses may still be right (a tab, a latin-1 letter).
-            if type(value) is not str or not value.isprintable():
+            # The cheap questions first; what they refuse may still be right (a tab, a latin-1 letter).
+            if type(value) is not str or not value.isascii() or not value.isprintable():
                 _check_value(name, value)
             if kind:
                 if kind == CONTENT_LENGTH:
@@ -133,6 +133,10 @@ def _check_value(name: str, value: Any) -> None:
         raise TypeError(f"the value of header {name} must be a string, not {type(value).__name__}")
     if _BAD_IN_VALUE.search(value):
         raise ValueError(f"control character in the value of header {name}: {value!r}")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of header {name} has characters beyond latin-1: {value!r}") from None
 
 
 _date_second = 0

@@ -71,7 +71,10 @@ class Acceptor(StreamServer):
         if self.tcp:
             template["REMOTE_ADDR"] = address[0]
             template["REMOTE_PORT"] = str(address[1])
-            sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+            try:
+                sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+            except OSError:
+                pass  # the client has left already, on systems that tell so here
         connection = HTTPConnection(sock, self._server, template)
         self._server.connections.add(connection)
         connection.greenlet = ConnectionGreenlet.spawn(connection.serve)
@@ -177,6 +180,8 @@ class Server:
         if left:
             log(f"{len(left)} connections did not end within {timeout:g} seconds: killed")
             gevent.killall(left, block=True, timeout=1)
+        for connection in list(self.connections):
+            connection.abandon()
         for acceptor in self._acceptors:
             acceptor.close()
         self.keepalive.stop()
