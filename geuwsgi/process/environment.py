@@ -54,6 +54,15 @@ def raise_descriptor_limit() -> None:
         log(f"the limit of open descriptors stays at {soft}: {error}")
 
 
+def backlog_limit() -> int:
+    """The longest queue of a listening socket. Where the kernel does not tell, no limit is known: the largest int of C."""
+    try:
+        with open("/proc/sys/net/core/somaxconn") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 2**31 - 1
+
+
 def set_variables(assignments: Iterable[str]) -> None:
     """Apply `--env`: NAME=value sets, a bare NAME removes, as putenv(3) does for uWSGI."""
     for assignment in assignments:

@@ -17,8 +17,10 @@ def write_atomically(path: str, text: str, option: str, source: Optional[str] = 
         ConfigError: it cannot be written.
     """
     temporary = f"{path}.{os.getpid()}.tmp"
+    forget(temporary)
     try:
-        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+        # "x": in a directory that everybody may write to, nobody's link of that name is followed.
+        with open(temporary, "x", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError as error:

@@ -174,6 +174,9 @@ class SingleProcess:
                 listener = open_listener(address, asked.backlog, unix_mode=asked.unix_mode, option=option, source=source)
             self.listeners.append(listener)
         self.listeners += handed
+        limit = environment.backlog_limit()
+        if self.config.given("listen") and asked.backlog > limit:
+            log(f"--listen {asked.backlog} is more than the kernel's limit (net.core.somaxconn): the queue is {limit} connections long")
         if not self.listeners:
             raise ConfigError("nowhere to listen: give an address, such as --http :8080")
 

@@ -20,7 +20,7 @@ import websocket
 
 import geuwsgi
 from tests.harness.process import Program
-from tests.harness.programs import APPS
+from tests.harness.programs import APPS, find_program
 from tests.harness.servers import Geuwsgi, server_environment
 from tests.harness.wait import wait_until
 
@@ -66,7 +66,7 @@ class TestStart:
     def test_what_it_says(self, server: StartServer, probe: str) -> None:
         running = server(None, "--wsgi-file", probe, "--gevent", "7")
         wanted = [
-            rf"\*\*\* Starting geuwsgi {re.escape(geuwsgi.__version__)} \(emulating uWSGI 2\.0\.31\) on \[.*\], \S+ 3\.\S+, gevent .* \*\*\*",
+            rf"\*\*\* Starting geuwsgi {re.escape(geuwsgi.__version__)} \(emulating uWSGI 2\.0\.31\) on \[.*\], \S+ 3\..*, gevent .*",
             "printed at import",
             rf"WSGI app 0 \(mountpoint=''\) ready in \d+ seconds on interpreter \S+ pid: {running.pid} \(default app\)",
             rf"spawned uWSGI worker 1 \(and the only\) \(pid: {running.pid}, cores: 7\)",
@@ -184,6 +184,10 @@ class TestStart:
         assert text.startswith("earlier\n*** Starting geuwsgi")
         assert "printed at import\n" in text
 
+    def test_a_queue_that_the_kernel_does_not_grant(self, server: StartServer) -> None:
+        assert "--listen 99999999 is more than the kernel's limit" in server("hello_bottle.py", "--listen", "99999999").log
+        assert "kernel's limit" not in server("hello_bottle.py", "--listen", "100").log
+
     def test_mounts_and_files(self, server: StartServer, tmp_path: Path, probe: str) -> None:
         (tmp_path / "static").mkdir()
         (tmp_path / "static" / "a.txt").write_text("0123456789")
@@ -208,6 +212,34 @@ class TestStart:
         response = requests.get(running.url + "/", timeout=10)
         assert (response.text, response.headers["Content-Type"]) == ("<p>index", "text/html")
         assert requests.get(running.url + "/none", timeout=10).status_code == 404
+
+    def test_an_ini_file_as_games_have_it(self, server: StartServer, folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
+        (folder / "static").mkdir()
+        (folder / "static" / "index.html").write_text("<p>the game")
+        (folder / "game.py").write_text(PROBE)
+        (folder / "game.ini").write_text(
+            "[uwsgi]\n"
+            "http-socket = 127.0.0.1:0\n"
+            "module = game:application\n"
+            "gevent = 100\n"
+            "gevent-monkey-patch\n"
+            "offload-threads = 1\n"
+            "master = true\n"
+            "virtualenv = %d/env\n"
+            "check-static = %d/static\n"
+            "static-index = index.html\n"
+            f"attach-daemon = {find_program('redis-server')} --port 0 --unixsocket %d/redis.sock --save '' --dir %d\n"
+        )
+        running = server(None, "--ini", str(folder / "game.ini"), cwd=folder)
+        assert requests.get(running.url + "/", timeout=10).text == "<p>the game"
+        response = requests.get(running.url + "/other?sys.prefix, uwsgi.cores, uwsgi.opt['gevent'], uwsgi.masterpid()", timeout=10)
+        assert response.text == repr((str(folder / "env"), 100, b"100", running.pid))
+        wait_until((folder / "redis.sock").exists, 10, "Redis")
+        status, seconds = running.interrupt()
+        assert status == 0
+        assert seconds < 2
+        assert not (folder / "redis.sock").exists()
 
 
 class TestFailures:
