@@ -7,7 +7,6 @@ import socket as stdlib_socket
 import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
-import gevent
 from greenlet import GreenletExit
 
 from ..errors import ConnectionClosed, HTTPError
@@ -154,7 +153,8 @@ class HTTPConnection:
                     if self.parser.feed_unread():
                         turn += 1
                         if turn % _PIPELINE_TURN == 0:
-                            gevent.sleep(0)
+                            # Not sleep(0), after which the loop goes on for a while without looking at other sockets.
+                            self.transport.wait_writable()
                     elif not self._read_head(settings.keepalive):
                         break
         except HTTPError as error:

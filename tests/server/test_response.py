@@ -12,6 +12,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import gevent
+import gevent.event
 import pytest
 
 from tests.server.serving import PLAIN, Serving, serving, wait_for
