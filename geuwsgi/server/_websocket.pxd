@@ -38,6 +38,7 @@ cdef class WebSocketConnection:
     cdef bint _shut_after_flush
     cdef bint _tcp_done
     cdef bint _finished
+    cdef bint _half_closed
     cdef object _keepalive
 
     @cython.locals(receivers=list)

@@ -81,8 +81,10 @@ class Keepalive:
                 self._check(connection, now)
 
     def _check(self, connection: WebSocketConnection, now: float) -> None:
-        if connection.close_deadline and now >= connection.close_deadline:
-            connection.expired()
+        if connection.close_deadline:
+            # Closing: a peer that has sent its close frame answers no ping.
+            if now >= connection.close_deadline:
+                connection.expired()
             return
         freq = self._settings.ping_freq
         if freq <= 0 or not connection.open:

@@ -73,6 +73,7 @@ class WebSocketConnection:
         "_family",
         "_fd",
         "_finished",
+        "_half_closed",
         "_hub",
         "_keepalive",
         "_messages",
@@ -135,6 +136,7 @@ class WebSocketConnection:
         self._shut_after_flush = False
         self._tcp_done = False
         self._finished = False
+        self._half_closed = False
         self.opcode = 0
         self.heard = False
         self.bytes_sent = 0
@@ -180,6 +182,9 @@ class WebSocketConnection:
             if self._error is None:
                 # An application that polls without ever yielding would otherwise see nothing.
                 self._pull()
+                if self._receivers:
+                    # What came with this message, or the end, is for whoever waits in `receive`.
+                    self._hub.loop.run_callback(self._wake_all)
             if not self._messages:
                 self._raise_if_over()
                 return b""
@@ -215,6 +220,9 @@ class WebSocketConnection:
             self._send_close(code, reason)
             if self._error is None:
                 self._end(code, reason)
+            if self._unsettled():
+                # The peer was ahead: there is nothing to wait for.
+                self._settle()
 
     def finish(self, error: Optional[BaseException]) -> None:
         """The application has returned, or raised `error`: say goodbye and let go of the socket when TCP is done."""
@@ -280,7 +288,7 @@ class WebSocketConnection:
 
     def _unsettled(self) -> bool:
         """The peer has closed or failed, and waits until the application has taken what came before."""
-        return bool(self._decoder.control) or self._decoder.error is not None
+        return bool(self._decoder.control) or self._decoder.error is not None or self._half_closed
 
     def _raise_if_over(self) -> None:
         """Called with an empty inbox: what came before the peer's close has been taken, and answered if at all."""
@@ -319,7 +327,7 @@ class WebSocketConnection:
         if data is None:
             return
         if not data:
-            self._lost("")
+            self._peer_ended()
             return
         self.heard = True
         self.feed(data)
@@ -354,6 +362,15 @@ class WebSocketConnection:
             else:
                 self._settle()
 
+    def _peer_ended(self) -> None:
+        """The peer sends nothing more; it may still read the answers to what it has sent."""
+        if self._error is None and self._messages:
+            self._half_closed = True
+            self._read_watcher.stop()
+            self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+        else:
+            self._lost("")
+
     def _settle(self) -> None:
         """The peer has closed or failed, and everything before that has been taken: answer it."""
         decoder = self._decoder
@@ -366,16 +383,18 @@ class WebSocketConnection:
                     self._end(decoder.close_code, decoder.close_reason)
                 self._finish_tcp()
                 return
-        if decoder.error is not None and self._error is None:
-            error = decoder.error
-            self._keepalive.report(self, f"{error.code} {error.reason}")
-            self._send_close(error.code, error.reason)
-            self._end(error.code, error.reason)
-            # Reading goes on until the peer has seen it: closing with unread data would reset the connection and
-            # destroy the close frame on its way.
-            self._shut_after_flush = True
-            if not self._outbox_size:
-                self._shutdown_writing()
+        if decoder.error is not None:
+            if self._error is None:
+                error = decoder.error
+                self._keepalive.report(self, f"{error.code} {error.reason}")
+                self._send_close(error.code, error.reason)
+                if self._error is None:
+                    self._end(error.code, error.reason)
+            self._finish_tcp()
+        elif self._half_closed:
+            if self._error is None:
+                self._end(ABNORMAL_CLOSURE, "")
+            self._finish_tcp()
 
     def _inbox_full(self) -> bool:
         return len(self._messages) >= self._settings.inbox_messages or self._decoder.size >= self._settings.inbox_bytes
@@ -517,25 +536,32 @@ class WebSocketConnection:
         self._wake_writers()
 
     def _lost(self, reason: str) -> None:
-        """TCP is gone without a closing handshake."""
+        """TCP is gone without a closing handshake, or before this side's half of it."""
         if self._error is None:
-            self._end(ABNORMAL_CLOSURE, reason)
+            if self._decoder.close_code != ABNORMAL_CLOSURE:
+                self._end(self._decoder.close_code, self._decoder.close_reason)
+            else:
+                self._end(ABNORMAL_CLOSURE, reason)
         self._tcp_is_done()
 
     def _finish_tcp(self) -> None:
-        """Both close frames are exchanged: the server closes first (section 7.1.1)."""
+        """Nothing more will be said: the server closes first (section 7.1.1), once the outbox is empty."""
         self._shut_after_flush = True
         if not self._outbox_size:
             self._shutdown_writing()
 
     def _shutdown_writing(self) -> None:
+        """Close this side's half, and read on until the peer closes its own or `close_deadline` comes.
+
+        Closing with unread bytes would reset the connection, and destroy the close frame on its way.
+        """
         if self._tcp_done:
             return
         try:
             self._native.shutdown(stdlib_socket.SHUT_WR)
         except OSError:
             pass
-        if self._decoder.close_code != ABNORMAL_CLOSURE:
+        if self._half_closed:
             self._tcp_is_done()
 
     def _tcp_is_done(self) -> None:
@@ -554,6 +580,12 @@ class WebSocketConnection:
             self._hub.loop.run_callback(self._wake_writers)
         if self._finished:
             self._close_socket()
+        else:
+            # The application may hold the number for long; the peer need not wait for that.
+            try:
+                self._native.shutdown(stdlib_socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def _close_socket(self) -> None:
         if self._native is None:
