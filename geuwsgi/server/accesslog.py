@@ -20,8 +20,13 @@ from ..log import log
 if TYPE_CHECKING:
     from .request import Request
 
-#: Bytes of the CGI variables that every request has, keys and lengths only.
-_FIXED = sum(len(key) + 4 for key in ("REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL"))
+#: The variables that every request has.
+_VARIABLES = (
+    *("REQUEST_METHOD", "REQUEST_URI", "PATH_INFO", "QUERY_STRING", "SERVER_PROTOCOL", "SCRIPT_NAME", "SERVER_NAME"),
+    *("SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT"),
+)
+#: Bytes of their keys and of all lengths.
+_FIXED = sum(len(key) + 4 for key in _VARIABLES)
 
 
 class AccessLog:
@@ -53,23 +58,26 @@ class AccessLog:
             self._second = second
             self._date = time.ctime(started)
         environ = request.environ
-        method = environ.get("REQUEST_METHOD", "")
-        uri = environ.get("REQUEST_URI", "")
-        protocol = environ.get("SERVER_PROTOCOL", "")
-        address = environ.get("REMOTE_ADDR", "")
+        get = environ.get
+        method = get("REQUEST_METHOD", "")
+        uri = get("REQUEST_URI", "")
+        protocol = get("SERVER_PROTOCOL", "")
+        address = get("REMOTE_ADDR", "")
         # "Name: value\r\n" takes as many bytes as the variable's key and value with their lengths, but for "HTTP_".
         fields = head_size - len(method) - len(uri) - len(protocol) - 6 + 5 * headers
         if "CONTENT_TYPE" in environ:
             fields -= 5
         if "CONTENT_LENGTH" in environ:
             fields -= 5
-        size = fields + _FIXED + len(method) + len(uri) * 2 + len(protocol)
-        size += 89 + len(address) + len(environ.get("SERVER_NAME", ""))
+        size = fields + _FIXED + len(method) + len(uri) + len(protocol) + len(address)
+        # A mounted application has part of the path in SCRIPT_NAME.
+        size += len(get("SCRIPT_NAME", "")) + len(get("PATH_INFO", "")) + len(get("QUERY_STRING", ""))
+        size += len(get("SERVER_NAME", "")) + len(get("SERVER_PORT", "")) + len(get("REMOTE_PORT", ""))
         line = (
-            f"[pid: {self._pid}|app: 0|req: {total}/{total}] {address} ({environ.get('REMOTE_USER', '')}) "
-            f"{{{2 * headers + 20} vars in {size} bytes}} [{self._date}] {method} {uri} => generated {request.body_bytes} bytes "
-            f"in {int((now - started) * 1000)} msecs ({protocol} {request.status[:3]}) {request.header_count} headers "
-            f"in {request.header_bytes} bytes ({request.switches} switches on core {request.core})"
+            f"[pid: {self._pid}|app: 0|req: {total}/{total}] {address} ({get('REMOTE_USER', '')}) "
+            f"{{{2 * (headers + len(_VARIABLES))} vars in {size} bytes}} [{self._date}] {method} {uri} "
+            f"=> generated {request.body_bytes} bytes in {int((now - started) * 1000)} msecs ({protocol} {request.status[:3]}) "
+            f"{request.header_count} headers in {request.header_bytes} bytes ({request.switches} switches on core {request.core})"
         )
         if not self._lines:
             self._hub.loop.run_callback(self.flush)

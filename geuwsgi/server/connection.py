@@ -258,7 +258,7 @@ class HTTPConnection:
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
         if not body.ended or self.parser.has_unread:
-            self.transport.linger()
+            self._linger()
         return False
 
     def must_close(self) -> bool:
@@ -309,9 +309,13 @@ class HTTPConnection:
         head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         try:
             self.transport.send(head.encode("latin-1") + body)
-            self.transport.linger()
+            self._linger()
         except ClientError:
             pass
+
+    def _linger(self) -> None:
+        if not self.server.stopping:  # which is no time to wait for clients
+            self.transport.linger()
 
 
 def _forwarded_scheme(environ: dict[str, Any]) -> None:

@@ -66,7 +66,10 @@ class Head:
         if not isinstance(headers, list):
             raise TypeError(f"http headers must be in a python list, not {type(headers).__name__}")
         lines = [status]
-        for name, value in headers:
+        for item in headers:
+            if not isinstance(item, tuple):
+                raise TypeError(f"an http header must be a tuple, not {type(item).__name__}")
+            name, value = item
             kind = _names.get(name)
             if kind is None:
                 kind = _name_kind(name)

@@ -37,6 +37,9 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 #: Seconds to wait then.
 ACCEPT_PAUSE = 0.5
 
+#: Seconds that a killed request has to run its `finally` clauses.
+KILL_TIMEOUT = 1.0
+
 
 class ConnectionGreenlet(gevent.Greenlet):  # type: ignore[type-arg]  # not generic at run time
     """Serves one connection. A Greenlet, since applications link to the current one; without the stack of its creator,
@@ -179,7 +182,8 @@ class Server:
         left = [connection.greenlet for connection in self.connections]
         if left:
             log(f"{len(left)} connections did not end within {timeout:g} seconds: killed")
-            gevent.killall(left, block=True, timeout=1)
+            gevent.killall(left, block=False)
+            gevent.joinall(left, timeout=KILL_TIMEOUT)
         for connection in list(self.connections):
             connection.abandon()
         for acceptor in self._acceptors:
