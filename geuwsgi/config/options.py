@@ -213,6 +213,17 @@ OPTIONS: tuple[Option, ...] = (
         default=1024,
         minimum=1,
     ),
+    _flag("websockets-deflate", "Websockets", "compress messages for clients that can (permessage-deflate, RFC 7692)"),
+    _flag("websockets-deflate-takeover", "Websockets", "compress better with what came before, at some 300 KB a connection"),
+    Option(
+        "websockets-deflate-threshold",
+        "int",
+        "leave messages under this size as they are",
+        "Websockets",
+        metavar="BYTES",
+        default=128,
+        minimum=0,
+    ),
     # Static files
     Option("check-static", "str", "look here for a file before asking the application", "Static files", "DIR", repeatable=True),
     Option("static-map", "str", "files below a path", "Static files", "/PATH=DIR", repeatable=True),

@@ -115,6 +115,9 @@ def server_settings(config: Config) -> ServerSettings:
             max_size=config.get("websockets-max-size") * 1024,
             ping_freq=config.get("websockets-ping-freq"),
             pong_tolerance=config.get("websockets-pong-tolerance"),
+            deflate=_deflate(config),
+            deflate_takeover=config.get("websockets-deflate-takeover"),
+            deflate_threshold=config.get("websockets-deflate-threshold"),
         ),
         static=StaticSettings(
             check=tuple(config.get("check-static")),
@@ -139,6 +142,16 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
         loop=b"gevent" if config.get("gevent") or not config.get("async") else None,
         worker_id=0,  # while the application is loaded; set_worker() follows
     )
+
+
+def _deflate(config: Config) -> bool:
+    """`--websockets-deflate`, without which the options that refine it would do nothing."""
+    if config.get("websockets-deflate"):
+        return True
+    for name in ("websockets-deflate-takeover", "websockets-deflate-threshold"):
+        if config.given(name) and config.get(name) is not False:
+            raise ConfigError("does nothing without websockets-deflate; add that, or leave this out", name, None, config.source(name))
+    return False
 
 
 def _stall_timeout(config: Config) -> float:

@@ -27,10 +27,21 @@ _MAX_BITS = 15
 #: zlib's memory level: 8 is its default. Together with 15 bits a compressor takes 256 KiB.
 _MEMORY_LEVEL = 8
 
+#: Behind the tail, a whole stream: an empty last block.
+_LAST_BLOCK = b"\x03\x00"
+
+#: Deflate shrinks no more than this. Who reads N bytes of compressed frames at once gets no more than N times this out of them.
+MAX_RATIO = 1032
+
+#: A message that is sent to many is kept with its compressed form, up to this size.
+_KEPT_SIZE = 1 << 20
+
+_SPACE = r"[ \t]*"
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PARAMETER = re.compile(rf"\s*;\s*({_TOKEN})(?:\s*=\s*(?:({_TOKEN})|\"({_TOKEN})\"))?")
-_NAME = re.compile(rf"\s*({_TOKEN})")
-_SEPARATOR = re.compile(r"\s*(,|\Z)")
+_PARAMETER = re.compile(rf"{_SPACE};{_SPACE}({_TOKEN})(?:{_SPACE}={_SPACE}(?:({_TOKEN})|\"((?:[^\"\\]|\\.)*)\"))?")
+_NAME = re.compile(rf"{_SPACE}({_TOKEN})")
+_SEPARATOR = re.compile(rf"{_SPACE}(?:,|\Z)")
+_WHOLE_TOKEN = re.compile(rf"{_TOKEN}\Z")
 
 
 @dataclass(frozen=True)
@@ -63,31 +74,31 @@ def parse_extensions(value: str) -> list[tuple[str, dict[str, Optional[str]]]]:
     offers: list[tuple[str, dict[str, Optional[str]]]] = []
     position = 0
     while position < len(value):
-        match = _NAME.match(value, position)
-        if match is None:
-            separator = _SEPARATOR.match(value, position)
-            if separator is None or not value[position:].strip():
-                if not value[position:].strip():
+        name = _NAME.match(value, position)
+        if name is not None:
+            parameters: dict[str, Optional[str]] = {}
+            repeated = False
+            position = name.end()
+            while True:
+                parameter = _PARAMETER.match(value, position)
+                if parameter is None:
                     break
-                raise ValueError("malformed Sec-WebSocket-Extensions")
-            position = separator.end()  # RFC 9110 section 5.6.1: empty list elements are ignored
-            continue
-        name, parameters, repeated = match.group(1), {}, False
-        position = match.end()
-        while True:
-            parameter = _PARAMETER.match(value, position)
-            if parameter is None:
-                break
-            key = parameter.group(1).lower()
-            repeated = repeated or key in parameters
-            parameters[key] = parameter.group(2) or parameter.group(3)
-            position = parameter.end()
-        separator = _SEPARATOR.match(value, position)
+                key, token, quoted = parameter.groups()
+                key = key.lower()
+                if quoted is not None:
+                    # What is left of a quoted string has to be a token as well (RFC 6455 section 9.1).
+                    token = re.sub(r"\\(.)", r"\1", quoted)
+                    if not _WHOLE_TOKEN.match(token):
+                        raise ValueError("malformed Sec-WebSocket-Extensions")
+                repeated = repeated or key in parameters
+                parameters[key] = token
+                position = parameter.end()
+            if not repeated:
+                offers.append((name.group(1).lower(), parameters))
+        separator = _SEPARATOR.match(value, position)  # empty elements are ignored: RFC 9110 section 5.6.1
         if separator is None:
             raise ValueError("malformed Sec-WebSocket-Extensions")
         position = separator.end()
-        if not repeated:
-            offers.append((name.lower(), parameters))
     return offers
 
 
@@ -159,10 +170,11 @@ class Deflater:
 
     Args:
         bits: the window, 9 to 15.
-        takeover: messages may refer to earlier ones. Without it, one Deflater serves any number of connections.
+        takeover: messages may refer to earlier ones. Without it, one Deflater serves any number of connections, and a message
+            that is sent to many of them in a row is compressed once.
     """
 
-    __slots__ = ("_compressor", "_flush", "bits", "takeover")
+    __slots__ = ("_compressor", "_deflated", "_flush", "_payload", "bits", "takeover")
 
     def __init__(self, bits: int, takeover: bool) -> None:
         self.bits = bits
@@ -170,31 +182,36 @@ class Deflater:
         self._compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, -bits, _MEMORY_LEVEL)
         # A full flush makes zlib forget what it has seen, for less than a new compressor costs.
         self._flush = zlib.Z_SYNC_FLUSH if takeover else zlib.Z_FULL_FLUSH
+        self._payload = self._deflated = b""
 
     def deflate(self, payload: bytes) -> bytes:
         """The payload of one compressed frame that is a whole message (section 7.2.1)."""
         if not payload:
             return b"\x00"  # section 7.2.3.6
-        data = self._compressor.compress(payload) + self._compressor.flush(self._flush)
-        return data[: -len(_TAIL)]
+        if payload is self._payload:
+            return self._deflated
+        data = (self._compressor.compress(payload) + self._compressor.flush(self._flush))[: -len(_TAIL)]
+        if not self.takeover and len(payload) <= _KEPT_SIZE:
+            self._payload, self._deflated = payload, data
+        return data
 
 
 class Inflater:
     """Inflates the messages of one peer, never beyond a limit.
 
+    A message has to end where the peer's compressor flushed; one that was cut short is refused, not delivered in part.
+
     Args:
-        bits: the peer's window, 8 to 15.
-        takeover: the peer's messages may refer to earlier ones.
+        bits: the peer's window, 8 to 15. A reference that goes further back is refused where zlib no longer has the bytes.
+        takeover: the peer's messages may refer to earlier ones. A block with BFINAL ends what can be referred to.
     """
 
-    __slots__ = ("_bits", "_history", "_stream", "_takeover")
+    __slots__ = ("_bits", "_stream", "_takeover")
 
     def __init__(self, bits: int, takeover: bool) -> None:
-        self._bits = bits
+        self._bits = -max(bits, _MIN_BITS)
         self._takeover = takeover
         self._stream: Any = None
-        #: The last window of output, kept only to go on behind a final block (section 7.2.3.4).
-        self._history = b""
 
     def inflate(self, data: bytes, final: bool, room: int) -> bytes:
         """Inflate a part of a message.
@@ -207,39 +224,39 @@ class Inflater:
         Raises:
             WebSocketError: 1009 beyond `room`, without inflating further; 1007 for what is no deflate stream.
         """
-        if final:
-            data += _TAIL
         parts: list[bytes] = []
         try:
             while True:
                 if self._stream is None:
-                    self._stream = self._new_stream()
+                    self._stream = zlib.decompressobj(self._bits)
                 part = self._stream.decompress(data, room + 1)
-                parts.append(part)
                 room -= len(part)
-                if room < 0 or self._stream.unconsumed_tail:
+                if room < 0:
                     raise WebSocketError(MESSAGE_TOO_BIG, "message too big")
-                self._remember(part)
+                parts.append(part)
                 if not self._stream.eof:
                     break
+                # A block with BFINAL; what follows it is a new stream (section 7.2.3.4).
                 data = self._stream.unused_data
                 self._stream = None
-                if not data or (final and data == _TAIL):
+                if not data:
                     break
+            if final and not self._flushed():
+                raise WebSocketError(INVALID_PAYLOAD, "compressed data cut short")
         except zlib.error:
             raise WebSocketError(INVALID_PAYLOAD, "invalid compressed data") from None
-        if final and not self._takeover:
-            self._stream = None
-            self._history = b""
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _new_stream(self) -> Any:
-        bits = -max(self._bits, _MIN_BITS)
-        return zlib.decompressobj(bits, self._history) if self._history else zlib.decompressobj(bits)
+    def _flushed(self) -> bool:
+        """Put back the tail that the peer has left off; whether it was the end of an empty block, as it should.
 
-    def _remember(self, part: bytes) -> None:
-        window = 1 << max(self._bits, _MIN_BITS)
-        if len(part) >= window:
-            self._history = part[-window:]
-        elif part:
-            self._history = (self._history + part)[-window:]
+        If it was, another block can follow, here an empty last one.
+        """
+        stream = self._stream
+        if stream is None or stream.decompress(_TAIL, 1):
+            return False
+        if self._takeover:
+            stream = stream.copy()
+        else:
+            self._stream = None
+        return not stream.decompress(_LAST_BLOCK, 1) and stream.eof and not stream.unused_data

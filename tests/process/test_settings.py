@@ -96,3 +96,17 @@ def test_permissions_of_unix_sockets(argument: str, mode: int) -> None:
 def test_master(arguments: list[str], master: bool) -> None:
     asked = config(*arguments)
     assert settings.process_settings(asked).master is settings.module_settings(asked, []).master is master
+
+
+def test_deflate() -> None:
+    websocket = settings.server_settings(config("--websockets-deflate")).websocket
+    assert (websocket.deflate, websocket.deflate_takeover, websocket.deflate_threshold) == (True, False, 128)
+    more = config("--websockets-deflate", "--websockets-deflate-takeover", "--websockets-deflate-threshold", "0")
+    websocket = settings.server_settings(more).websocket
+    assert (websocket.deflate, websocket.deflate_takeover, websocket.deflate_threshold) == (True, True, 0)
+
+
+@pytest.mark.parametrize("arguments", [["--websockets-deflate-takeover"], ["--websockets-deflate-threshold", "1000"]])
+def test_deflate_is_not_refined_while_it_is_off(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match=rf"^command line: {arguments[0]}: does nothing without websockets-deflate"):
+        settings.server_settings(config(*arguments))
