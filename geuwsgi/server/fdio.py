@@ -18,10 +18,13 @@ from gevent.monkey import get_original
 
 from .descriptor import forget
 
-#: Bytes that a write to something that says it is writable takes without blocking, where MSG_DONTWAIT is not known. Source: pipe(7).
-_PIPE_BUF = select.PIPE_BUF
+#: Bytes that a descriptor in blocking mode takes without blocking once it says that it is writable: all that a pipe promises.
+_SLICE = select.PIPE_BUF
 
-#: The kernel's own: gevent since 25.8 puts a close off until the loop turns, which `closing_fd` and `forget` make needless.
+#: Numbers that are closed as soon as the loop turns, with what closes them.
+_closing: dict[int, Any] = {}
+
+#: The kernel's own: gevent since 25.8 puts every close off until the loop turns, which only numbers that are waited for need.
 _close = get_original("os", "close")
 _poll = get_original("select", "poll")
 
@@ -92,13 +95,18 @@ def read(fd: int, size: int) -> bytes:
     Raises:
         OSError: of the kernel.
     """
-    os.fstat(fd)  # the loop would wait for a closed number for ever
     while True:
-        gevent.socket.wait_read(fd)
-        try:
+        _check_open(fd)
+        if _is_ready(fd, select.POLLIN):
             return os.read(fd, size)
-        except BlockingIOError:
-            continue  # another greenlet was faster
+        gevent.socket.wait_read(fd)
+
+
+def _check_open(fd: int) -> None:
+    """The loop would wait for a closed number for ever."""
+    if fd in _closing:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    os.fstat(fd)
 
 
 def write(fd: int, data: bytes) -> None:
@@ -107,27 +115,20 @@ def write(fd: int, data: bytes) -> None:
     Raises:
         OSError: of the kernel.
     """
-    os.fstat(fd)
     left = memoryview(data)
     while left:
-        try:
-            left = left[_write_some(fd, left) :]
-        except BlockingIOError:
+        _check_open(fd)
+        if _is_ready(fd, select.POLLOUT):
+            left = left[os.write(fd, left[:_SLICE]) :]
+        else:
             gevent.socket.wait_write(fd)
 
 
-def _write_some(fd: int, data: memoryview) -> int:
-    try:
-        sock = _socket.socket(fileno=fd)
-    except OSError as error:
-        if error.errno != errno.ENOTSOCK:
-            raise
-        gevent.socket.wait_write(fd)
-        return os.write(fd, data[:_PIPE_BUF])
-    try:
-        return sock.send(data, _socket.MSG_DONTWAIT | getattr(_socket, "MSG_NOSIGNAL", 0))
-    finally:
-        sock.detach()
+def _is_ready(fd: int, event: int) -> bool:
+    """Whether a read or a write of a slice would not block, an error included. gevent's poll would go through the hub."""
+    poller = _poll()
+    poller.register(fd, event)
+    return bool(poller.poll(0))
 
 
 def close(fd: int) -> None:
@@ -136,10 +137,21 @@ def close(fd: int) -> None:
     Raises:
         OSError: it is not open.
     """
-    os.fstat(fd)
+    _check_open(fd)
     loop = get_hub().loop
-    if hasattr(loop, "closing_fd"):
-        loop.closing_fd(fd)
+    if hasattr(loop, "closing_fd") and loop.closing_fd(fd):
+        # They find it closed, and not already taken by something else. A timer, because it also makes the loop turn: after
+        # `closing_fd` alone it may sleep on callbacks that the woken greenlets leave.
+        timer = _closing[fd] = loop.timer(0)
+        timer.start(_close_now, fd)
+    else:
+        _close_now(fd)
+
+
+def _close_now(fd: int) -> None:
+    timer = _closing.pop(fd, None)
+    if timer is not None:
+        timer.close()
     forget(fd)
     _close(fd)
 
@@ -151,15 +163,16 @@ def is_connected(fd: int) -> bool:
     hang-up stays, so a loop around this call sees the end for sure.
     """
     try:
+        blocking = os.get_blocking(fd)
         sock = _socket.socket(fileno=fd)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return False
     try:
+        if _socket.getdefaulttimeout() is not None:
+            os.set_blocking(fd, blocking)  # the socket object has changed it
         if sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
             return False
-        poller = _poll()  # gevent's would go through the hub, and this one never waits
-        poller.register(fd, 0)
-        return not poller.poll(0)
+        return not _is_ready(fd, 0)
     except OSError:
         return False
     finally:
