@@ -16,7 +16,16 @@ import os
 from typing import Any
 
 #: The modules with a compiled twin, without the underscore. setup.py builds the same list.
-TWINS = ("protocol.masking", "protocol.frames", "protocol.messages", "server.rawio", "server.request", "server.websocket", "api.websocket")
+TWINS = (
+    "protocol.masking",
+    "protocol.frames",
+    "protocol.messages",
+    "server.rawio",
+    "server.request",
+    "server.writer",
+    "server.websocket",
+    "api.websocket",
+)
 
 
 def twin_name(module: str) -> str:

@@ -7,6 +7,7 @@
         HTTPError(status)                            answered with that status
         WebSocketError(code)                         answered with that close code
       ConnectionClosed(code, reason)                 the peer is gone; also an OSError
+      ChannelError                                   a channel that does not exist, a message that is too large
 """
 
 from __future__ import annotations
@@ -104,3 +105,7 @@ class ConnectionClosed(GeuwsgiError, OSError):
         super().__init__(f"websocket closed ({code}{' ' + reason if reason else ''})")
         self.code = code
         self.reason = reason
+
+
+class ChannelError(GeuwsgiError):
+    """A channel that was not declared (`--channel-strict`), or a message over `--channel-max-size`."""

@@ -25,7 +25,8 @@ from .. import EMULATED_UWSGI
 from ..log import log
 from ..server import suspend
 from ..server.request import Request, find_request
-from . import async_, context, files, lock, logging, network, process, request, websocket
+from ..shared.scoreboard import Scoreboard
+from . import async_, channel, context, files, lock, logging, network, process, request, websocket
 from .magic import magic_table
 from .state import App, ModuleSettings, RunningServer, state
 
@@ -41,14 +42,19 @@ __all__ = [
 ]
 
 #: A subsystem that does not exist has no file here, so that its names are absent and `hasattr` tells the truth.
-_SUBSYSTEMS: tuple[Any, ...] = (async_, context, files, lock, logging, network, process, request, websocket)
+_SUBSYSTEMS: tuple[Any, ...] = (async_, channel, context, files, lock, logging, network, process, request, websocket)
 
 _DECORATORS = "uwsgidecorators"
 
 
-def install(settings: ModuleSettings) -> ModuleType:
-    """Put a fresh `uwsgi` module into `sys.modules`, and make `uwsgidecorators` importable. Call it before the application is imported."""
-    state.reset(settings)
+def install(settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None) -> ModuleType:
+    """Put a fresh `uwsgi` module into `sys.modules`, and make `uwsgidecorators` importable. Call it before the application is imported.
+
+    Args:
+        settings: what it tells of the configuration.
+        scoreboard: what the workers are doing; one of its own, of which nobody else knows, if None.
+    """
+    state.reset(settings, scoreboard)
     state.master_pid = os.getpid() if settings.master else 0
     module = state.module = ModuleType("uwsgi", "The API of the uWSGI server, as far as this server has it.")
     names = module.__dict__

@@ -9,8 +9,10 @@ from types import ModuleType
 from typing import Any, Callable, Optional, Protocol
 from weakref import WeakValueDictionary
 
+from ..channels.hub import ChannelHub
 from ..server.request import Request
 from ..shared.lock import UserLocks
+from ..shared.scoreboard import Scoreboard
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class RunningServer(Protocol):
         environ_extra: added to the environ of every request.
         suspend: called with the request when the application yields an empty chunk.
         after_request: called with each request after its response is complete, or None.
+        channels: the named channels of this worker; None until it serves.
     """
 
     total_requests: int
@@ -62,6 +65,7 @@ class RunningServer(Protocol):
     environ_extra: dict[str, Any]
     suspend: Callable[[Request], None]
     after_request: Optional[Callable[[Request], None]]
+    channels: Optional[ChannelHub]
 
 
 @dataclass
@@ -84,6 +88,7 @@ class State:
 
     Attributes:
         settings: as given to `install()`.
+        scoreboard: what all workers are doing.
         server: as given to `attach()`, None before.
         module: the `uwsgi` module itself.
         master_pid: `masterpid()`: the process that called `install()` under a master, else 0.
@@ -102,9 +107,10 @@ class State:
         self.reset(ModuleSettings())
         self.module: Optional[ModuleType] = None
 
-    def reset(self, settings: ModuleSettings) -> None:
+    def reset(self, settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None) -> None:
         """Begin anew with other settings."""
         self.settings = settings
+        self.scoreboard = scoreboard or Scoreboard(settings.numproc)
         self.server: Optional[RunningServer] = None
         self.master_pid = 0
         self.worker_id = settings.worker_id

@@ -12,7 +12,8 @@ from ..accel import use_compiled
 from ..errors import ConnectionClosed, HTTPError, WebSocketError
 from ..protocol.frames import BINARY, NORMAL_CLOSURE, TEXT, close_code_allowed
 from ..server.request import Request, find_request
-from ..server.websocket import WebSocketConnection, accept
+from ..server.upgrade import accept
+from ..server.websocket import WebSocketConnection
 
 __all__ = [
     "websocket_close",

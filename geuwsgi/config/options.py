@@ -163,8 +163,9 @@ OPTIONS: tuple[Option, ...] = (
         "the same, before the application is loaded",
         always="geuwsgi always patches the standard library first",
     ),
-    _flag("master", "Concurrency", "uwsgi.masterpid() tells this process, as uwsgidecorators demands", "M"),
-    Option("processes", "int", "worker processes; one so far", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1),
+    _flag("master", "Concurrency", "a process that watches the workers, replaces those that die, and reloads", "M"),
+    Option("processes", "int", "worker processes", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1),
+    _flag("lazy-apps", "Concurrency", "load the application in each worker instead of once in the master", aliases=("lazy",)),
     # HTTP
     Option("buffer-size", "int", "largest request line and headers, in bytes", "HTTP", "BYTES", "b", default=32768, minimum=1),
     Option("http-timeout", "float", "seconds that one read or write may stall", "HTTP", "SECONDS", default=60.0, minimum=0),
@@ -224,6 +225,31 @@ OPTIONS: tuple[Option, ...] = (
         default=128,
         minimum=0,
     ),
+    # Channels
+    Option("channel", "str", "a channel that exists from the start", "Channels", "NAME", repeatable=True),
+    Option("channel-strict", "flag", "only channels named with --channel exist", "Channels"),
+    Option(
+        "channel-backend",
+        "str",
+        "what carries messages further: memory, unix (workers of one server), unix:DIRECTORY, redis://HOST:PORT/DB[?prefix=P], "
+        "rediss://..., redis+unix:///PATH; by default memory with one worker and unix with several",
+        "Channels",
+        metavar="ADDRESS",
+    ),
+    Option("channel-queue", "int", "messages that may wait for one subscriber", "Channels", metavar="N", default=1000, minimum=1),
+    Option("channel-queue-bytes", "int", "the same in bytes", "Channels", metavar="BYTES", default=4 * 1024 * 1024, minimum=1),
+    Option(
+        "channel-overflow",
+        "str",
+        "what happens to a subscriber that is further behind: drop-newest, drop-oldest, or close (1013)",
+        "Channels",
+        metavar="POLICY",
+        default="drop-newest",
+    ),
+    Option("channel-max-size", "int", "largest channel message, in KB", "Channels", metavar="KB", default=1024, minimum=1),
+    Option(
+        "channel-history", "int", "send the last N messages of a channel to whoever joins", "Channels", metavar="N", default=0, minimum=0
+    ),
     # Static files
     Option("check-static", "str", "look here for a file before asking the application", "Static files", "DIR", repeatable=True),
     Option("static-map", "str", "files below a path", "Static files", "/PATH=DIR", repeatable=True),
@@ -262,9 +288,8 @@ OPTIONS: tuple[Option, ...] = (
     # What uWSGI needs to be told and geuwsgi does not
     _none("enable-threads", "Python threads work in any case", short="T"),
     _none("single-interpreter", "there is only one interpreter", short="i"),
-    _none("thunder-lock", "one process accepts, there is nothing to serialise"),
-    _none("lazy-apps lazy", "the one process loads the application itself"),
-    _none("no-orphans", "there are no workers that could be orphaned"),
+    _none("thunder-lock", "the workers never wait for each other to accept"),
+    _none("no-orphans", "workers end in any case when their master is gone"),
     _none("greenlet ugreen", "every request runs in a greenlet"),
     _none("plugins plugin need-plugin need-plugins", "what geuwsgi can do is built in, it loads no plugins", metavar="NAME"),
     _none("plugins-dir plugin-dir", "what geuwsgi can do is built in, it loads no plugins", metavar="DIR"),

@@ -18,9 +18,9 @@ cdef enum:
 cdef char _buffer[SIZE]
 
 
-def receive(object sock, int fd):
+def receive(object sock, int fd, size_t size=SIZE):
     """As `geuwsgi.server.rawio.receive`."""
-    cdef ssize_t count = recv(fd, _buffer, SIZE, MSG_DONTWAIT)
+    cdef ssize_t count = recv(fd, _buffer, size if size < SIZE else SIZE, MSG_DONTWAIT)
     if count >= 0:
         return PyBytes_FromStringAndSize(_buffer, count)
     if errno == EAGAIN or errno == EINTR:

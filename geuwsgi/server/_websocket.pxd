@@ -3,40 +3,39 @@
 cimport cython
 
 from geuwsgi.protocol._messages cimport MessageDecoder as CompiledDecoder
+from geuwsgi.server._writer cimport FrameWriter as CompiledWriter
 
 
 cdef class WebSocketConnection:
     cdef object __weakref__
-    cdef public int opcode
+    cdef readonly CompiledWriter writer
     cdef public bint heard
+    cdef object _hub
+    cdef int _fd
+    cdef object _native
+    cdef object _settings
+    cdef object _error
+    cdef bint _tcp_done
+    cdef public int opcode
     cdef public str peer
-    cdef public long long bytes_sent
     cdef public long long messages_sent
     cdef public long long messages_received
+    cdef public object channels
+    cdef public object on_end
     cdef public double ping_due
     cdef public double ping_sent
     cdef public double close_deadline
-    cdef object _settings
-    cdef object _hub
-    cdef int _fd
     cdef int _family
-    cdef object _native
     cdef CompiledDecoder _decoder
-    cdef object _deflater
     cdef object _messages
     cdef list _receivers
-    cdef object _outbox
-    cdef Py_ssize_t _outbox_size
-    cdef list _writers
-    cdef object _write_watcher
     cdef object _read_watcher
     cdef object _pong_owed
     cdef bint _paused
+    cdef int _read_size
     cdef object _readiness
-    cdef object _error
     cdef bint _close_sent
     cdef bint _shut_after_flush
-    cdef bint _tcp_done
     cdef bint _finished
     cdef bint _half_closed
     cdef object _keepalive
@@ -44,6 +43,7 @@ cdef class WebSocketConnection:
     @cython.locals(receivers=list)
     cpdef receive(self)
     cpdef receive_nowait(self)
+    @cython.locals(writer=CompiledWriter)
     cpdef send(self, int opcode, bytes payload)
     @cython.locals(payload=bytes)
     cdef _take(self)
@@ -55,7 +55,4 @@ cdef class WebSocketConnection:
     cdef _settle(self)
     cdef bint _inbox_full(self) except *
     @cython.locals(receivers=list)
-    cdef _wake_receivers(self)
-    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
-    cpdef send_frame(self, bytes frame)
-    cdef _watch_writes(self)
+    cpdef _wake_receivers(self)

@@ -243,7 +243,7 @@ class HTTPConnection:
             server.total_requests += 1
             if request.websocket is not None:
                 request.websocket.finish(failure)
-                request.body_bytes = request.websocket.bytes_sent
+                request.body_bytes = request.websocket.writer.bytes_sent
             if server.after_request is not None:
                 server.after_request(request)
             if request.log:

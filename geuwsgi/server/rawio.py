@@ -10,25 +10,26 @@ from ..accel import use_compiled
 READ_SIZE = 65536
 
 
-def receive(sock: Any, fd: int) -> Optional[bytes]:
+def receive(sock: Any, fd: int, size: int = READ_SIZE) -> Optional[bytes]:
     """What the kernel has.
 
     Args:
         sock: the plain, non-blocking socket object.
         fd: its number; the compiled twin uses only this.
+        size: bytes to ask for, at most READ_SIZE.
 
     Returns:
-        up to READ_SIZE bytes; b"" when the peer has ended or TCP is broken; None when nothing is there.
+        up to `size` bytes; b"" when the peer has ended or TCP is broken; None when nothing is there.
     """
     try:
-        return sock.recv(READ_SIZE)  # type: ignore[no-any-return]
+        return sock.recv(size)  # type: ignore[no-any-return]
     except (BlockingIOError, InterruptedError):
         return None
     except OSError:
         return b""
 
 
-def transmit(sock: Any, fd: int, data: Union[bytes, memoryview]) -> int:
+def transmit(sock: Any, fd: int, data: Union[bytes, bytearray, memoryview]) -> int:
     """Give the kernel what it takes.
 
     Returns:

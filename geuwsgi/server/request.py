@@ -46,6 +46,7 @@ class Request:
         sleep: seconds asked for by `async_sleep`, until the next suspend; negative when none.
         descriptor_asked: the application knows the connection's number, which must keep its meaning over a handshake.
         ready_fd: the descriptor that ended the last suspend, -1 on a time-out.
+        channel_queues: channels joined by `channel_join`, by name; None before the first.
         at_end: callables run once when the request is over, last in first out.
     """
 
@@ -53,6 +54,7 @@ class Request:
         "__weakref__",
         "at_end",
         "body_bytes",
+        "channel_queues",
         "connection",
         "core",
         "descriptor_asked",
@@ -87,6 +89,7 @@ class Request:
         self.log = log
         self.switches = 1
         self.finished = False
+        self.channel_queues: Optional[dict[str, Any]] = None
         self.descriptor_asked = False
         self.waits: Optional[list[tuple[int, int, float]]] = None
         self.sleep = -1.0

@@ -126,6 +126,7 @@ class Server:
         suspend: called with the request when the application yields an empty chunk.
         after_request: called with each request after its response is complete, or None.
         keepalive: watches the websockets.
+        channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
         stopping: `stop` has been called.
         keep_connections: connections outlive their requests.
     """
@@ -142,6 +143,7 @@ class Server:
         self.environ_extra: dict[str, Any] = {}
         self.suspend: Callable[[Request], None] = _no_suspend
         self.after_request: Optional[Callable[[Request], None]] = None
+        self.channels: Any = None
         self.stopping = False
         self.keep_connections = settings.http.keepalive > 0
         self.cores = Cores(settings.cores)

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import socket as stdlib_socket
 import sys
-from collections import deque
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from gevent import get_hub, monkey
 from greenlet import getcurrent
 
 from ..accel import use_compiled
-from ..errors import ConnectionClosed, HTTPError
-from ..protocol.deflate import DeflateParameters, Deflater, Inflater, negotiate
+from ..errors import ConnectionClosed
+from ..protocol.deflate import DeflateParameters, Deflater, Inflater
 from ..protocol.frames import (
     ABNORMAL_CLOSURE,
     CLOSE,
@@ -32,15 +31,18 @@ from ..protocol.frames import (
     encode_close,
     encode_frame,
 )
-from ..protocol.handshake import HandshakeError, check_request, response_head
 from ..protocol.messages import MessageDecoder
 from .descriptor import Readiness, forget, take_over
-from .rawio import receive, transmit
+from .rawio import READ_SIZE, receive
+from .writer import FrameWriter
 
 if TYPE_CHECKING:
     from .keepalive import Keepalive
-    from .request import Request
     from .settings import WebSocketSettings
+
+#: Bytes read at once from a peer that may compress. Deflate shrinks up to 1032 times, so that at most 4 MB come out of them,
+#: and the inbox stays within its limits by no more than that.
+_DEFLATED_READ_SIZE = 4096
 
 _native_socket = monkey.get_original("_socket", "socket")
 
@@ -58,17 +60,18 @@ class WebSocketConnection:
 
     Attributes:
         opcode: of the message that `receive` returned last: TEXT (1) or BINARY (2); 0 before the first.
-        heard: something came from the peer since the keepalive last looked.
-        bytes_sent: bytes handed to the kernel or the outbox after the handshake.
         messages_sent: data messages sent by the application.
         messages_received: data messages taken by the application.
+        channels: names of the channels whose messages are forwarded to it; None before the first.
+        writer: sends its frames.
+        heard: the peer has shown a sign of life since the keepalive last looked.
+        on_end: called with this connection, once, when the application can send nothing more.
     """
 
     __slots__ = (
         "__weakref__",
         "_close_sent",
         "_decoder",
-        "_deflater",
         "_error",
         "_family",
         "_fd",
@@ -78,27 +81,26 @@ class WebSocketConnection:
         "_keepalive",
         "_messages",
         "_native",
-        "_outbox",
-        "_outbox_size",
         "_paused",
         "_pong_owed",
+        "_read_size",
         "_read_watcher",
         "_readiness",
         "_receivers",
         "_settings",
         "_shut_after_flush",
         "_tcp_done",
-        "_write_watcher",
-        "_writers",
-        "bytes_sent",
+        "channels",
         "close_deadline",
         "heard",
         "messages_received",
         "messages_sent",
+        "on_end",
         "opcode",
         "peer",
         "ping_due",
         "ping_sent",
+        "writer",
     )
 
     def __init__(
@@ -110,38 +112,35 @@ class WebSocketConnection:
         keepalive: Keepalive,
         deflate: Optional[DeflateParameters] = None,
     ) -> None:
-        self.peer = peer
-        self._settings = settings
+        inflater = None
+        if deflate is not None:
+            inflater = Inflater(deflate.client_max_window_bits, not deflate.client_no_context_takeover)
         self._hub = get_hub()
         self._fd = fd
         self._native = _adopt(fd, family)
+        self._settings = settings
+        self.writer = FrameWriter(fd, self._native, settings, None if deflate is None else _deflater(deflate), self)
+        self.heard = False
+        self._error: Optional[ConnectionClosed] = None
+        self._tcp_done = False
+        self.peer = peer
         self._family = family
-        self._deflater: Optional[Deflater] = None
-        inflater = None
-        if deflate is not None:
-            self._deflater = _deflater(deflate)
-            inflater = Inflater(deflate.client_max_window_bits, not deflate.client_no_context_takeover)
         self._decoder = MessageDecoder(settings.max_size, inflater)
         self._messages = self._decoder.messages
         self._receivers: list[Any] = []
-        self._outbox: Optional[deque[Union[bytes, memoryview]]] = None
-        self._outbox_size = 0
-        self._writers: list[Any] = []
-        self._write_watcher: Any = None
         self._pong_owed: Optional[bytes] = None
         self._paused = False
+        self._read_size = READ_SIZE if deflate is None else _DEFLATED_READ_SIZE
         self._readiness: Optional[Readiness] = None
-        self._error: Optional[ConnectionClosed] = None
         self._close_sent = False
         self._shut_after_flush = False
-        self._tcp_done = False
         self._finished = False
         self._half_closed = False
         self.opcode = 0
-        self.heard = False
-        self.bytes_sent = 0
         self.messages_sent = 0
         self.messages_received = 0
+        self.channels: Optional[list[str]] = None
+        self.on_end: Optional[Callable[[WebSocketConnection], None]] = None
         self.ping_due = 0.0
         self.ping_sent = 0.0
         self.close_deadline = 0.0
@@ -184,7 +183,7 @@ class WebSocketConnection:
                 self._pull()
                 if self._receivers:
                     # What came with this message, or the end, is for whoever waits in `receive`.
-                    self._hub.loop.run_callback(self._wake_all)
+                    self._hub.loop.run_callback(self._wake_receivers)
             if not self._messages:
                 self._raise_if_over()
                 return b""
@@ -198,12 +197,10 @@ class WebSocketConnection:
         """
         if self._error is None:
             self.messages_sent += 1
-            if self._deflater is not None and len(payload) >= self._settings.deflate_threshold:
-                self.send_frame(encode_frame(opcode, self._deflater.deflate(payload), True))
-            else:
-                self.send_frame(encode_frame(opcode, payload))
-            if self._outbox_size > self._settings.outbox_high:
-                self._wait_for_outbox()
+            writer = self.writer
+            writer.send_frame(writer.encode(opcode, payload))
+            if writer.size > self._settings.outbox_high:
+                writer.wait()
         if self._error is not None:
             raise ConnectionClosed(self._error.code, self._error.reason)
 
@@ -243,22 +240,14 @@ class WebSocketConnection:
             if self._read_watcher is not None:
                 self._read_watcher.stop()
                 self._read_watcher.close()
-            if self._write_watcher is not None:
-                writing = self._write_watcher.active
-                self._write_watcher.stop()
-                self._write_watcher.close()
-                self._write_watcher = None
-            else:
-                writing = False
             old = self._native.detach()
             self._fd, self._readiness = take_over(old)
             self._native = _adopt(self._fd, self._family)
+            self.writer.move(self._fd, self._native)
             if not self._tcp_done:
                 self._read_watcher = self._hub.loop.io(self._fd, 1)
                 if watching:
                     self._read_watcher.start(self._on_readable)
-                if writing:
-                    self._watch_writes()
             if self._messages or self._error is not None:
                 self._readiness.set()
         return self._readiness.fd
@@ -267,11 +256,6 @@ class WebSocketConnection:
     def open(self) -> bool:
         """True while messages can be sent."""
         return self._error is None
-
-    @property
-    def outbox_size(self) -> int:
-        """Bytes accepted and not yet taken by the kernel."""
-        return self._outbox_size
 
     def _take(self) -> bytes:
         messages = self._messages
@@ -297,22 +281,18 @@ class WebSocketConnection:
         if self._error is not None:
             raise ConnectionClosed(self._error.code, self._error.reason)
 
-    def _wait_for_outbox(self) -> None:
-        me = getcurrent()
-        while self._outbox_size > self._settings.outbox_low and self._error is None:
-            self._writers.append(me)
-            try:
-                self._hub.switch()
-            finally:
-                if me in self._writers:
-                    self._writers.remove(me)
-
     # -- reading, in the hub
 
     def _on_readable(self) -> None:
         self._pull()
         if self._receivers:
-            self._wake_receivers()
+            if len(self._messages) > 1:
+                # The answers to what came together go out together, when the application waits again or has caught up.
+                self.writer.corked = True
+                self._wake_receivers()
+                self.writer.uncork()
+            else:
+                self._wake_receivers()
         if self._messages and not self._paused and self._inbox_full():
             # TCP pushes back on the peer until the application has caught up.
             self._paused = True
@@ -323,7 +303,7 @@ class WebSocketConnection:
         """Read once from the kernel, decode, answer control frames."""
         if self._tcp_done:
             return
-        data = receive(self._native, self._fd)
+        data = receive(self._native, self._fd, self._read_size)
         if data is None:
             return
         if not data:
@@ -351,11 +331,11 @@ class WebSocketConnection:
         while control and control[0][0] != CLOSE:
             opcode, payload = control.pop(0)
             if opcode == PING and not self._close_sent:
-                if self._outbox_size > self._settings.outbox_high:
+                if self.writer.size > self._settings.outbox_high:
                     # RFC 6455 section 5.5.3: answering only the most recent ping is enough.
                     self._pong_owed = payload
                 else:
-                    self.send_frame(encode_frame(PONG, payload))
+                    self.writer.send_frame(encode_frame(PONG, payload))
         if control or self._decoder.error is not None:
             if self._messages:
                 self.close_deadline = self._keepalive.now() + self._settings.close_timeout
@@ -409,84 +389,28 @@ class WebSocketConnection:
             except BaseException:
                 self._hub.handle_error(greenlet, *sys.exc_info())
 
-    # -- writing
+    # -- what the writing half asks
 
-    def send_frame(self, frame: bytes) -> None:
-        """Send one whole frame without ever waiting; the only way to the wire.
+    def writer_broken(self) -> None:
+        """TCP is gone."""
+        self._lost("")
 
-        Order is kept: once the outbox holds something, everything goes behind it.
-        """
-        if self._tcp_done:
-            return
-        size = len(frame)
-        self.bytes_sent += size
-        if not self._outbox_size:
-            sent = transmit(self._native, self._fd, frame)
-            if sent == size:
-                return
-            if sent < 0:
-                self._lost("")
-                return
-            rest: Union[bytes, memoryview] = memoryview(frame)[sent:] if sent else frame
-            self._outbox = deque((rest,))
-            self._outbox_size = size - sent
-            self._watch_writes()
-        else:
-            assert self._outbox is not None
-            self._outbox.append(frame)
-            self._outbox_size += size
-
-    def _watch_writes(self) -> None:
-        if self._write_watcher is None:
-            self._write_watcher = self._hub.loop.io(self._fd, 2)
-        self._write_watcher.start(self._on_writable)
-
-    def _on_writable(self) -> None:
-        outbox = self._outbox
-        while outbox:
-            item = outbox[0]
-            sent = transmit(self._native, self._fd, item)
-            if sent < 0:
-                self._lost("")
-                return
-            if sent:
-                self._outbox_size -= sent
-                # The peer's kernel makes room, so the peer is reading, so it is alive.
-                self.heard = True
-            if sent < len(item):
-                outbox[0] = memoryview(item)[sent:]
-                break
-            outbox.popleft()
-        if not outbox:
-            self._outbox = None
-            self._write_watcher.stop()
-            if self._shut_after_flush:
-                self._shutdown_writing()
-        if self._outbox_size <= self._settings.outbox_low:
-            if self._pong_owed is not None:
-                payload, self._pong_owed = self._pong_owed, None
-                if not self._close_sent:
-                    self.send_frame(encode_frame(PONG, payload))
-            self._wake_writers()
-
-    def _wake_writers(self) -> None:
-        writers, self._writers = self._writers, []
-        for greenlet in writers:
-            try:
-                greenlet.switch()
-            except BaseException:
-                self._hub.handle_error(greenlet, *sys.exc_info())
+    def writer_low(self) -> None:
+        """The outbox has fallen to its low mark or below."""
+        if self._shut_after_flush and not self.writer.size:
+            self._shutdown_writing()
+        if self._pong_owed is not None:
+            payload, self._pong_owed = self._pong_owed, None
+            if not self._close_sent:
+                self.writer.send_frame(encode_frame(PONG, payload))
+        # Not a direct switch: a cork may be taken out in the application's own greenlet.
+        self.writer.wake_soon()
 
     # -- keepalive
 
     def ping(self) -> None:
         """Send a ping. It may overtake queued frames, so that a slow reader is not taken for a dead one."""
-        frame = encode_frame(PING, b"")
-        if self._outbox_size and self._outbox is not None:
-            self._outbox.insert(1, frame)
-            self._outbox_size += len(frame)
-        else:
-            self.send_frame(frame)
+        self.writer.send_urgent(encode_frame(PING, b""))
 
     def unread(self) -> bool:
         """Whether the kernel holds bytes of the peer that this side has not read yet."""
@@ -517,23 +441,24 @@ class WebSocketConnection:
         if not self._close_sent:
             self._close_sent = True
             self.close_deadline = self._keepalive.now() + self._settings.close_timeout
-            self.send_frame(encode_close(code, reason))
+            self.writer.send_frame(encode_close(code, reason))
 
     def _end(self, code: int, reason: str) -> None:
         """From now on the application gets errors."""
         self._error = ConnectionClosed(code, reason)
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(self)
         if self._readiness is not None:
             self._readiness.set()
-        if self._receivers or self._writers:
-            self._hub.loop.run_callback(self._wake_all)
+        self.writer.open = False
+        self.writer.wake_soon()
+        if self._receivers:
+            self._hub.loop.run_callback(self._wake_receivers)
         if self._paused and self._read_watcher is not None:
             # The peer's close frame may be behind what filled the inbox.
             self._paused = False
             self._read_watcher.start(self._on_readable)
-
-    def _wake_all(self) -> None:
-        self._wake_receivers()
-        self._wake_writers()
 
     def _lost(self, reason: str) -> None:
         """TCP is gone without a closing handshake, or before this side's half of it."""
@@ -547,7 +472,7 @@ class WebSocketConnection:
     def _finish_tcp(self) -> None:
         """Nothing more will be said: the server closes first (section 7.1.1), once the outbox is empty."""
         self._shut_after_flush = True
-        if not self._outbox_size:
+        if not self.writer.size:
             self._shutdown_writing()
 
     def _shutdown_writing(self) -> None:
@@ -569,15 +494,11 @@ class WebSocketConnection:
             return
         self._tcp_done = True
         self._keepalive.discard(self)
-        for watcher in (self._read_watcher, self._write_watcher):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
-        self._read_watcher = self._write_watcher = None
-        self._outbox = None
-        self._outbox_size = 0
-        if self._writers:
-            self._hub.loop.run_callback(self._wake_writers)
+        if self._read_watcher is not None:
+            self._read_watcher.stop()
+            self._read_watcher.close()
+            self._read_watcher = None
+        self.writer.shut()
         if self._finished:
             self._close_socket()
         else:
@@ -616,53 +537,6 @@ def _deflater(agreed: DeflateParameters) -> Deflater:
     if bits not in _shared_deflaters:
         _shared_deflaters[bits] = Deflater(bits, False)
     return _shared_deflaters[bits]
-
-
-def accept(
-    request: Request,
-    key: Optional[str] = None,
-    origin: Optional[str] = None,
-    subprotocol: Optional[str] = None,
-) -> WebSocketConnection:
-    """Turn a request into a websocket: send the 101 and take the socket over from HTTP.
-
-    Raises:
-        HandshakeError: no key, a response has begun, or it is a websocket already.
-        HTTPError: the request is refused with this status, which the caller has to send.
-    """
-    if request.websocket is not None:
-        raise HandshakeError("already a websocket")
-    if request.header_bytes or request.finished:
-        raise HandshakeError("a response has begun")
-    if "HTTP_SEC_WEBSOCKET_KEY" in request.environ:
-        check_request(request.environ)
-    connection = request.connection
-    server = connection.server
-    settings = server.settings.websocket
-    agreed = None
-    extensions = request.environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS")
-    if extensions and settings.deflate:
-        try:
-            agreed = negotiate(extensions, settings.deflate_takeover)
-        except ValueError as error:
-            raise HTTPError("400 Bad Request", str(error)) from None
-    head = response_head(request.environ, key, origin, subprotocol, agreed[1] if agreed else None)
-    early = connection.upgrade()
-    sock = connection.sock
-    family = sock.family
-    peer = request.environ.get("REMOTE_ADDR", "")
-    websocket = WebSocketConnection(sock.detach(), family, peer, settings, server.keepalive, agreed[0] if agreed else None)
-    request.websocket = websocket
-    request.status = "101 Web Socket Protocol Handshake"
-    request.header_count = head.count(b"\r\n") - 2
-    request.header_bytes = len(head)
-    websocket.send_frame(head)
-    websocket.bytes_sent = 0
-    if request.descriptor_asked:
-        websocket.connection_fd()
-    if early:
-        websocket.feed(early)
-    return websocket
 
 
 use_compiled(globals(), "WebSocketConnection")

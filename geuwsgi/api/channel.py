@@ -1,0 +1,199 @@
+"""`uwsgi.channel_*` and `uwsgi.websocket_channel_*`: named channels.
+
+uWSGI's 1.9 development tree documented these names and dropped them before a release; `count`, `channels`, `exclude_self`
+and binary messages are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+from ..channels.channel import Queue
+from ..channels.hub import ChannelHub
+from ..channels.message import opcode_of
+from ..errors import ChannelError
+from ..protocol.frames import BINARY
+from ..server.request import Request, find_request
+from .context import serving
+from .state import state
+
+__all__ = [
+    "channel_count",
+    "channel_join",
+    "channel_leave",
+    "channel_recv",
+    "channel_send",
+    "channel_send_binary",
+    "channels",
+    "websocket_channel_join",
+    "websocket_channel_leave",
+]
+
+Name = Union[str, bytes]
+
+
+def websocket_channel_join(name: Name, request_context: Any = None) -> None:
+    """Forward the channel's messages to this websocket from now on, in the background, whatever the application does.
+
+    Joining twice is one membership; the end of the request, and a peer that is gone, leave.
+
+    Args:
+        name: the channel; it springs into being unless `--channel-strict`.
+        request_context: the request; by default the caller's.
+
+    Raises:
+        OSError: "unable to join channel": not a websocket, or it is over.
+        ValueError: "unable to find channel": not declared, with `--channel-strict`.
+    """
+    websocket = serving(request_context).websocket
+    if websocket is None or not websocket.open:
+        raise OSError("unable to join channel")
+    _hub_call(_hub().join, _name(name), websocket)
+
+
+def websocket_channel_leave(name: Name, request_context: Any = None) -> None:
+    """Forward no longer. Does nothing when it had not joined.
+
+    Raises:
+        ValueError: as `websocket_channel_join`.
+    """
+    websocket = serving(request_context).websocket
+    if websocket is not None:
+        _hub_call(_hub().leave, _name(name), websocket)
+
+
+def channel_join(name: Name, request_context: Any = None) -> None:
+    """Collect the channel's messages for `channel_recv`, until the end of the request.
+
+    Raises:
+        ValueError: as `websocket_channel_join`.
+    """
+    request = serving(request_context)
+    key = _name(name)
+    if request.channel_queues is None:
+        request.channel_queues = {}
+        _at_end(request)
+    if key not in request.channel_queues:
+        hub = _hub()
+        queue = Queue(hub.settings)
+        _hub_call(hub.join, key, queue)
+        request.channel_queues[key] = queue
+
+
+def channel_leave(name: Name, request_context: Any = None) -> None:
+    """Collect no longer; what was not read is gone. Does nothing when it had not joined.
+
+    Raises:
+        ValueError: as `websocket_channel_join`.
+    """
+    request = serving(request_context)
+    key = _name(name)
+    queue = request.channel_queues.pop(key, None) if request.channel_queues else None
+    _hub_call(_hub().leave, key, queue)
+    if queue is not None:
+        queue.close()
+
+
+def channel_recv(name: Name, timeout: Optional[float] = None, request_context: Any = None) -> Optional[bytes]:
+    """The channel's next message; waits for it.
+
+    Args:
+        name: a channel that `channel_join` was called for.
+        timeout: seconds to wait; None or a negative number waits for ever.
+        request_context: the request; by default the caller's.
+
+    Returns:
+        the message, None on a time-out.
+
+    Raises:
+        OSError: "unable to receive channel message": not joined.
+    """
+    request = serving(request_context)
+    queue = request.channel_queues.get(_name(name)) if request.channel_queues else None
+    if queue is None:
+        raise OSError("unable to receive channel message")
+    message: Optional[bytes] = queue.get(None if timeout is None or timeout < 0 else timeout)
+    return message
+
+
+def channel_send(name: Name, message: Union[str, bytes], exclude_self: bool = False, request_context: Any = None) -> None:
+    """Send a message to everyone who joined, here, on the other workers and hosts. Never waits for any of them.
+
+    Works outside of requests too: in a timer, a background greenlet, or a thread of gevent's pool.
+
+    Args:
+        name: the channel; the sender need not be in it.
+        message: str is text; bytes are text when they are UTF-8 and binary otherwise.
+        exclude_self: leave the calling request's own membership out.
+        request_context: the request that `exclude_self` means; by default the caller's.
+
+    Raises:
+        ValueError: "unable to find channel" with `--channel-strict`; a message over `--channel-max-size`.
+        TypeError: neither str nor bytes.
+    """
+    opcode, payload = opcode_of(message)
+    _publish(name, opcode, payload, exclude_self, request_context)
+
+
+def channel_send_binary(name: Name, message: Union[str, bytes], exclude_self: bool = False, request_context: Any = None) -> None:
+    """As `channel_send`, as a binary message."""
+    _publish(name, BINARY, opcode_of(message)[1], exclude_self, request_context)
+
+
+def channel_count(name: Name, request_context: Any = None) -> int:
+    """Members here and on the other workers and hosts that can be reached. Waits for their answers, at most half a second.
+
+    Raises:
+        ValueError: as `websocket_channel_join`.
+    """
+    return int(_hub_call(_hub().count, _name(name)))
+
+
+def channels(request_context: Any = None) -> dict[str, dict[str, int]]:
+    """The channels of this worker: name -> subscribers, published, delivered and dropped."""
+    return _hub().statistics()
+
+
+def _publish(name: Name, opcode: int, payload: bytes, exclude_self: bool, request_context: Any) -> None:
+    exclude: tuple[Any, ...] = ()
+    if exclude_self:
+        request = request_context if request_context is not None else find_request()
+        if isinstance(request, Request):
+            own = (request.websocket, request.channel_queues.get(_name(name)) if request.channel_queues else None)
+            exclude = tuple(member for member in own if member is not None)
+    _hub_call(_hub().publish, _name(name), opcode, payload, exclude)
+
+
+def _at_end(request: Request) -> None:
+    """Leave, at the end of the request, what `channel_join` joined."""
+
+    def leave() -> None:
+        queues, request.channel_queues = request.channel_queues or {}, None
+        for name, queue in queues.items():
+            _hub_call(_hub().leave, name, queue)
+            queue.close()
+
+    if request.at_end is None:
+        request.at_end = []
+    request.at_end.append(leave)
+
+
+def _hub() -> ChannelHub:
+    if state.server is None or state.server.channels is None:
+        raise OSError("channels work once the server runs")
+    return state.server.channels
+
+
+def _hub_call(function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except ChannelError as error:
+        raise ValueError(str(error)) from error
+
+
+def _name(name: Name) -> str:
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "surrogateescape")
+    if not isinstance(name, str):
+        raise TypeError(f"a channel's name is str or bytes, not {type(name).__name__}")
+    return name

@@ -1,0 +1,37 @@
+# C types for `writer.py`, which is compiled as it stands under the name `_writer`.
+
+cimport cython
+
+
+cdef class FrameWriter:
+    cdef public bint open
+    cdef public bint corked
+    cdef public Py_ssize_t size
+    cdef public long long bytes_sent
+    cdef public long long dropped
+    cdef object _hub
+    cdef int _fd
+    cdef object _native
+    cdef object _settings
+    cdef object _deflater
+    cdef object _owner
+    cdef object _outbox
+    cdef object _waiting
+    cdef object _watcher
+
+    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
+    cpdef send_frame(self, object frame)
+    cpdef send_urgent(self, bytes frame)
+    cpdef encode(self, int opcode, bytes payload)
+    @cython.locals(size=Py_ssize_t, lost=int)
+    cpdef int deliver(self, object frame, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow) except -1
+    cdef bint _drop_oldest(self) except -1
+    cpdef wait(self)
+    cpdef uncork(self)
+    cdef _watch(self)
+    @cython.locals(sent=Py_ssize_t, complete=bint)
+    cdef _flush(self)
+    cpdef wake_soon(self)
+    cpdef move(self, int fd, object native)
+    cpdef shut(self)
+    cdef _stop_watching(self)

@@ -1,0 +1,313 @@
+"""The writing half of a websocket: the kernel first, then a bounded outbox.
+
+Whoever sends never waits in here. What the kernel refuses, and all that comes behind it, stays in the outbox, which a write
+watcher drains; a sender that can wait does so in `wait`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import TYPE_CHECKING, Any, Optional, Protocol, Union
+
+from gevent import get_hub
+from greenlet import getcurrent
+
+from ..accel import use_compiled
+from ..protocol.deflate import Deflater
+from ..protocol.frames import TRY_AGAIN_LATER, encode_frame
+from .rawio import transmit
+
+if TYPE_CHECKING:
+    from .settings import WebSocketSettings
+
+#: What may wait: frames of the application and control frames (bytes), what the kernel has left of one (memoryview), and
+#: frames of channels (bytearray), which may be dropped again.
+Item = Union[bytes, bytearray, memoryview]
+
+#: Small frames are joined up to this many bytes for one system call.
+JOIN_LIMIT = 65536
+
+#: What `deliver` does with a message that does not fit.
+DROP_NEWEST, DROP_OLDEST, CLOSE = 0, 1, 2
+
+
+class Owner(Protocol):
+    """The connection whose frames are sent.
+
+    Attributes:
+        heard: the peer has shown a sign of life since the keepalive last looked.
+    """
+
+    heard: bool
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake: the peer reads too slowly."""
+
+    def writer_broken(self) -> None:
+        """TCP is gone."""
+
+    def writer_low(self) -> None:
+        """The outbox has fallen to its low mark or below."""
+
+
+class FrameWriter:
+    """Sends frames on one connection.
+
+    Args:
+        fd: the socket's number.
+        native: the plain, non-blocking socket object.
+        settings: sizes.
+        deflater: compresses messages, None where that was not agreed on.
+        owner: the connection.
+
+    Attributes:
+        open: messages can be sent. The owner clears it when the application is done; control frames may follow.
+        size: bytes accepted and not yet taken by the kernel.
+        corked: frames collect in the outbox until `uncork`.
+        bytes_sent: bytes handed to the kernel or the outbox.
+        dropped: channel messages that were lost because the peer reads too slowly.
+    """
+
+    __slots__ = (
+        "_deflater",
+        "_fd",
+        "_hub",
+        "_native",
+        "_outbox",
+        "_owner",
+        "_settings",
+        "_waiting",
+        "_watcher",
+        "bytes_sent",
+        "corked",
+        "dropped",
+        "open",
+        "size",
+    )
+
+    def __init__(self, fd: int, native: Any, settings: WebSocketSettings, deflater: Optional[Deflater], owner: Owner) -> None:
+        self._hub = get_hub()
+        self._fd = fd
+        #: None once nothing can be written any more.
+        self._native = native
+        self._settings = settings
+        self._deflater = deflater
+        self._owner: Any = owner
+        self._outbox: Optional[deque[Item]] = None
+        #: Greenlets in `wait`.
+        self._waiting: Optional[list[Any]] = None
+        self._watcher: Any = None
+        self.open = True
+        self.size = 0
+        self.corked = False
+        self.bytes_sent = 0
+        self.dropped = 0
+
+    # -- sending
+
+    def send_frame(self, frame: Union[bytes, bytearray]) -> None:
+        """Send one whole frame without ever waiting; the only way to the wire.
+
+        Order is kept: once the outbox holds something, everything goes behind it.
+        """
+        if self._native is None:
+            return
+        size = len(frame)
+        self.bytes_sent += size
+        if self.size or self.corked:
+            if self._outbox is None:
+                self._outbox = deque()
+            self._outbox.append(frame)
+            self.size += size
+            return
+        sent = transmit(self._native, self._fd, frame)
+        if sent == size:
+            return
+        if sent < 0:
+            self._owner.writer_broken()
+            return
+        self._outbox = deque((memoryview(frame)[sent:] if sent else frame,))
+        self.size = size - sent
+        self._watch()
+
+    def send_urgent(self, frame: bytes) -> None:
+        """Send a control frame ahead of what waits, but not into the middle of a frame."""
+        if self.size and self._outbox is not None:
+            self.bytes_sent += len(frame)
+            self._outbox.insert(1, frame)
+            self.size += len(frame)
+        else:
+            self.send_frame(frame)
+
+    def encode(self, opcode: int, payload: bytes) -> bytes:
+        """The frame of a message, compressed if that was agreed on and is worth it."""
+        if self._deflater is not None and len(payload) >= self._settings.deflate_threshold:
+            return encode_frame(opcode, self._deflater.deflate(payload), True)
+        return encode_frame(opcode, payload)
+
+    @property
+    def frame_kind(self) -> Any:
+        """See the class."""
+        if self._deflater is None:
+            return 0
+        return self if self._deflater.takeover else self._deflater.bits
+
+    def deliver(self, frame: bytearray, queue: int, queue_bytes: int, overflow: int) -> int:
+        """Send a channel's frame, within bounds.
+
+        Args:
+            frame: from `encode`.
+            queue: frames that may wait.
+            queue_bytes: bytes that may wait.
+            overflow: DROP_NEWEST, DROP_OLDEST or CLOSE, beyond either.
+
+        Returns:
+            channel messages that were lost for it, this one or older ones.
+        """
+        lost = 0
+        if not self.open:
+            return 0  # it is about to leave
+        if self.size and self._outbox is not None:
+            outbox = self._outbox
+            size = len(frame)
+            while len(outbox) >= queue or self.size + size > queue_bytes:
+                if overflow == DROP_OLDEST and self._drop_oldest():
+                    lost += 1
+                    continue
+                self.dropped += lost + 1
+                if overflow == CLOSE:
+                    self._owner.close(TRY_AGAIN_LATER, "reading too slowly")
+                return lost + 1
+        self.dropped += lost
+        self.send_frame(frame)
+        return lost
+
+    def _drop_oldest(self) -> bool:
+        """Take the oldest whole channel frame out of the outbox; False when there is none."""
+        outbox = self._outbox
+        if outbox is not None:
+            for index, item in enumerate(outbox):
+                if type(item) is bytearray:
+                    del outbox[index]
+                    self.size -= len(item)
+                    self.bytes_sent -= len(item)
+                    return True
+        return False
+
+    def wait(self) -> None:
+        """Wait until the outbox is down to its low mark, or the connection is over."""
+        me = getcurrent()
+        while self.size > self._settings.outbox_low and self.open:
+            if self._waiting is None:
+                self._waiting = []
+            self._waiting.append(me)
+            try:
+                self._hub.switch()
+            finally:
+                if self._waiting is not None and me in self._waiting:
+                    self._waiting.remove(me)
+
+    # -- the outbox, in the hub
+
+    def uncork(self) -> None:
+        """Send what has collected since `corked` was set."""
+        self.corked = False
+        if self.size:
+            self._flush()
+            if self.size:
+                self._watch()
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = self._hub.loop.io(self._fd, 2)
+        self._watcher.start(self._on_writable)
+
+    def _on_writable(self) -> None:
+        self._flush()
+        if not self.size and self._watcher is not None:
+            self._watcher.stop()
+
+    def _flush(self) -> None:
+        """Give the kernel what it takes."""
+        outbox = self._outbox
+        while outbox:
+            item = outbox[0]
+            if len(outbox) > 1 and len(item) < JOIN_LIMIT:
+                item = _join(outbox)
+            sent = transmit(self._native, self._fd, item)
+            if sent < 0:
+                self._owner.writer_broken()
+                return
+            if not sent:
+                break
+            # The peer's kernel makes room, so the peer is reading, so it is alive.
+            self._owner.heard = True
+            self.size -= sent
+            complete = sent == len(item)
+            while sent:
+                first = outbox[0]
+                if sent < len(first):
+                    outbox[0] = memoryview(first)[sent:]
+                    break
+                sent -= len(first)
+                outbox.popleft()
+            if not complete:
+                break
+        if not outbox:
+            self._outbox = None
+        if self.size <= self._settings.outbox_low:
+            self._owner.writer_low()
+
+    def wake(self) -> None:
+        """End the waits in `wait`. Runs in the hub."""
+        waiting, self._waiting = self._waiting, None
+        for greenlet in waiting or ():
+            try:
+                greenlet.switch()
+            except BaseException:
+                self._hub.handle_error(greenlet, *sys.exc_info())
+
+    def wake_soon(self) -> None:
+        """The same from anywhere: a switch straight away could take the caller's turn."""
+        if self._waiting:
+            self._hub.loop.run_callback(self.wake)
+
+    def move(self, fd: int, native: Any) -> None:
+        """The socket has another number now."""
+        watching = self._watcher is not None and self._watcher.active
+        self._stop_watching()
+        if self._native is not None:
+            self._fd, self._native = fd, native
+            if watching:
+                self._watch()
+
+    def shut(self) -> None:
+        """Nothing can be written any more; forget what waits."""
+        self.open = False
+        self._native = None
+        self._stop_watching()
+        self._owner = None  # no cycle for the collector
+        self._outbox = None
+        self.size = 0
+        self.wake_soon()
+
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+
+
+def _join(outbox: deque[Item]) -> bytes:
+    parts: list[Item] = []
+    size = 0
+    for item in outbox:
+        size += len(item)
+        if parts and size > JOIN_LIMIT:
+            break
+        parts.append(item)
+    return b"".join(parts)
+
+
+use_compiled(globals(), "FrameWriter")
