@@ -13,12 +13,12 @@ from .context import serving
 __all__ = ["offload", "sendfile"]
 
 
-def sendfile(what: Any, chunk: int = 0, pos: int = 0, filesize: int = 0, /, *, request_context: Any = None) -> Optional[bool]:
+def sendfile(filename_or_fd: Any, chunk: int = 0, pos: int = 0, /, filesize: int = 0, *, request_context: Any = None) -> Optional[bool]:
     """Send a regular file, or a part of it, to the client as a piece of the response, after `start_response`.
 
     Args:
-        what: a path (str or bytes), a descriptor, which is closed afterwards as uWSGI does, or an object with `fileno()`, which
-            is not (uWSGI closes its descriptor under it).
+        filename_or_fd: a path (str or bytes), a descriptor, which is closed afterwards as uWSGI does, or an object with `fileno()`,
+            which is not closed (uWSGI closes its descriptor under it).
         chunk: without meaning, in uWSGI too.
         pos: where to begin.
         filesize: how many bytes; 0 for all from there on.
@@ -28,11 +28,12 @@ def sendfile(what: Any, chunk: int = 0, pos: int = 0, filesize: int = 0, /, *, r
 
     Raises:
         OSError: the client is gone.
-        TypeError: `what` is nothing of the kind.
+        TypeError: `filename_or_fd` is nothing of the kind.
     """
     response = serving(request_context).connection.response
     if response is None:
         raise OSError("the response is over")
+    what = filename_or_fd
     if isinstance(what, (str, bytes)):
         try:
             fd = os.open(what, os.O_RDONLY | os.O_CLOEXEC)
