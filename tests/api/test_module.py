@@ -50,7 +50,7 @@ def test_what_does_not_exist_is_absent(install: Install, name: str) -> None:
 
 
 def test_worker_and_master(install: Install) -> None:
-    uwsgi = install()
+    uwsgi = install(numproc=3)
     assert (uwsgi.masterpid(), uwsgi.worker_id(), uwsgi.total_requests()) == (0, 0, 0)
     module.set_worker(3)
     assert uwsgi.worker_id() == 3
@@ -175,7 +175,7 @@ def test_decorators_want_a_master(install: Install) -> None:
 
 
 def test_decorators(install: Install) -> None:
-    uwsgi = install(master=True)
+    uwsgi = install(master=True, numproc=2)
     decorators = importlib.import_module("uwsgidecorators")
     assert uwsgi.post_fork_hook is decorators.postfork_chain_hook
     seen: list[str] = []
