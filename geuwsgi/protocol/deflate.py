@@ -30,7 +30,7 @@ _MEMORY_LEVEL = 8
 #: Behind the tail, a whole stream: an empty last block.
 _LAST_BLOCK = b"\x03\x00"
 
-#: Deflate shrinks no more than this. Who reads N bytes of compressed frames at once gets no more than N times this out of them.
+#: Deflate shrinks no more than this.
 MAX_RATIO = 1032
 
 #: A message that is sent to many is kept with its compressed form, up to this size.
