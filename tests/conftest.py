@@ -27,7 +27,7 @@ def _finish_all(servers: list[Any]) -> None:
         try:
             server.finish()
         except AssertionError as error:
-            complaints.append(str(error))
+            complaints.append(f"{' '.join(server.argv[1:])}\n{error}")
     assert not complaints, "\n".join(complaints)
 
 
@@ -91,10 +91,11 @@ def run_geuwsgi(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str
 
 
 @pytest.fixture(scope="session")
-def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def _redis(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> RedisServer:
     program = RedisServer(tmp_path_factory.mktemp("redis"))
-    yield program
-    program.kill()
+    # Not at the end of this fixture: the servers may be finished after it, and their applications say goodbye through Redis.
+    pytestconfig.add_cleanup(program.kill)
+    return program
 
 
 @pytest.fixture

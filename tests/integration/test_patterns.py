@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ StartServer = Callable[..., Geuwsgi]
 
 
 def serve(pattern: Pattern, start: StartServer, redis_server: RedisServer) -> Geuwsgi:
-    return start(pattern.app, *pattern.arguments, env={"REDIS_URL": redis_server.url})
+    return start(pattern.app, *pattern.arguments, env={"REDIS_URL": redis_server.url}, lasting=pattern.lasting)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -35,9 +36,7 @@ def test_conversation(pattern: Pattern, client: str, shared_server: StartServer,
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
 def test_leaves_nothing(pattern: Pattern, server: StartServer, redis_server: RedisServer) -> None:
     """A process of its own, whose end the fixture looks at: no descriptor, no child, nothing in the log."""
-    # The clients that publish, and the asyncio loop, keep sockets for later.
-    lasting = {"async_suspend": 0, "asyncio_reader": 4}.get(pattern.name, 0)
-    running = server(pattern.app, *pattern.arguments, env={"REDIS_URL": redis_server.url}, lasting=lasting)
+    running = serve(pattern, server, redis_server)
     with client_factory("websocket-client", running.ws_url) as connect:
         assert pattern.talk(connect) == pattern.expected
 
@@ -93,20 +92,21 @@ def test_frames_in_the_packet_of_the_handshake(name: str, shared_server: StartSe
         assert heard == expected
 
 
-@pytest.mark.parametrize("name", ["redis_select", "async_suspend", "async_yield", "asyncio_reader"])
-def test_time_out_of_four_seconds(name: str, shared_server: StartServer, redis_server: RedisServer) -> None:
+def test_time_out_of_four_seconds(shared_server: StartServer, redis_server: RedisServer) -> None:
     """The application wakes without an event, calls `websocket_recv_nb()`, gets b"" and goes on."""
-    greeting, answer, _ = IN_ONE_PACKET[name]
-    client = WebsocketClientClient(f"{serve(BY_NAME[name], shared_server, redis_server).ws_url}/{uuid.uuid4().hex}")
+    names = ["redis_select", "async_suspend", "async_yield", "asyncio_reader"]
+    clients = [WebsocketClientClient(f"{serve(BY_NAME[name], shared_server, redis_server).ws_url}/{uuid.uuid4().hex}") for name in names]
     try:
-        assert client.receive() == ("text", greeting)
-        client.socket.settimeout(4.3)
-        with pytest.raises(websocket.WebSocketTimeoutException):
-            client.socket.recv()
-        client.text("a")
-        assert client.receive() == ("text", answer)
+        for name, client in zip(names, clients):
+            assert client.receive() == ("text", IN_ONE_PACKET[name][0])
+        sockets = [client.socket.sock for client in clients]
+        assert select.select(sockets, [], [], 4.3)[0] == []
+        for name, client in zip(names, clients):
+            client.text("a")
+            assert client.receive() == ("text", IN_ONE_PACKET[name][1])
     finally:
-        client.abort()
+        for client in clients:
+            client.abort()
 
 
 def test_many_players(server: StartServer, redis_server: RedisServer) -> None:
