@@ -76,7 +76,7 @@ class AccessLog:
         line = (
             f"[pid: {self._pid}|app: 0|req: {total}/{total}] {address} ({get('REMOTE_USER', '')}) "
             f"{{{2 * (headers + len(_VARIABLES))} vars in {size} bytes}} [{self._date}] {method} {uri} "
-            f"=> generated {request.body_bytes} bytes in {int((now - started) * 1000)} msecs ({protocol} {request.status[:3]}) "
+            f"=> generated {request.body_bytes} bytes in {int((now - started) * 1000)} msecs ({protocol} {request.status[:3] or 500}) "
             f"{request.header_count} headers in {request.header_bytes} bytes ({request.switches} switches on core {request.core})"
         )
         if not self._lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket as stdlib_socket
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -13,6 +14,7 @@ from ..errors import ConnectionClosed, HTTPError
 from ..log import log
 from ..protocol.http import RequestParser
 from .body import NO_BODY, Body
+from .head import date_line
 from .request import Request
 from .response import Response
 from .transport import ClientError, TimedOut, Transport
@@ -134,6 +136,11 @@ class HTTPConnection:
             self.parser.put_back(data[size:])
             return data[:size]
         return self.transport.receive(self.sweeper.now + self.server.settings.http.socket_timeout, size)
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request of which nothing has come yet."""
+        return not self.upgraded and self.request is None and not self.parser.started and not self.parser.environ
 
     def abandon(self) -> None:
         """Close a connection whose greenlet was killed before it ran, or does not let itself be killed."""
@@ -257,7 +264,7 @@ class HTTPConnection:
             return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
-        if not body.ended or self.parser.has_unread:
+        if not body.ended or self.parser.has_unread or self.transport.receive_now():
             self._linger()
         return False
 
@@ -306,9 +313,15 @@ class HTTPConnection:
         """Answer what is not a request that can be served, and close."""
         log(f"{self._who()}: {status}: {detail}" if detail else f"{self._who()}: {status}")
         body = status.encode("latin-1") + b"\n"
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        lines = [
+            f"HTTP/1.1 {status}",
+            "Content-Type: text/plain; charset=utf-8",
+            f"Content-Length: {len(body)}",
+            date_line(time.time()),
+            "Connection: close\r\n\r\n",
+        ]
         try:
-            self.transport.send(head.encode("latin-1") + body)
+            self.transport.send("\r\n".join(lines).encode("latin-1") + body)
             self._linger()
         except ClientError:
             pass

@@ -177,7 +177,7 @@ class Server:
         for websocket in self.keepalive.connections():
             websocket.close(1001, "server is shutting down")
         for connection in list(self.connections):
-            if connection.request is None and connection.parser is not None and not connection.parser.started:
+            if connection.idle:
                 connection.greenlet.kill(block=False)
         deadline = time.monotonic() + timeout
         self._wait(deadline)
