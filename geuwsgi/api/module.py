@@ -25,6 +25,7 @@ from .. import EMULATED_UWSGI
 from ..log import log
 from ..server import suspend
 from ..server.request import Request, find_request
+from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from . import async_, channel, context, files, lock, logging, network, process, request, websocket
 from .magic import magic_table
@@ -39,6 +40,7 @@ __all__ = [
     "call_post_fork_hook",
     "install",
     "set_worker",
+    "update_scoreboard",
 ]
 
 #: A subsystem that does not exist has no file here, so that its names are absent and `hasattr` tells the truth.
@@ -118,7 +120,6 @@ def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> 
         mounts: (mountpoint, application) pairs as loaded, for `workers()`.
     """
     state.server = server
-    state.spawned_on = time.time()
     state.apps = [App(mountpoint, application) for mountpoint, application in mounts]
     server.suspend = suspend.suspend
     server.after_request = _after_request
@@ -128,6 +129,15 @@ def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> 
 def set_worker(worker_id: int) -> None:
     """Tell the module which worker it is in."""
     state.worker_id = worker_id
+    row = state.scoreboard.row(worker_id)
+    state.requests_before = row[board.REQUESTS]
+    row[board.PID] = os.getpid()
+    row[board.LAST_SPAWN] = int(time.time())
+
+
+def update_scoreboard() -> None:
+    """Write down for the other workers what this one is doing."""
+    process.update_row()
 
 
 def _after_request(finished: Request) -> None:

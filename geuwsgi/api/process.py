@@ -9,6 +9,7 @@ import time
 from importlib import import_module
 from typing import Any, Callable, Optional
 
+from ..shared import scoreboard as board
 from .state import App, state
 
 __all__ = ["masterpid", "mem", "micros", "setprocname", "worker_id", "workers"]
@@ -65,34 +66,54 @@ def _setproctitle() -> Optional[Callable[[str], None]]:
 
 
 def workers() -> tuple[dict[str, Any], ...]:
-    """What each worker is doing: str keys, ints, and bytes for `status` (b"idle", b"busy"). Times are in microseconds."""
+    """What each worker is doing: str keys, ints, and bytes for `status`. Times are in microseconds.
+
+    The status is b"idle", b"busy", or b"cheap" where there is no process. Of the others it tells what they last wrote down, at most a
+    second ago.
+    """
+    update_row()
+    return tuple(_worker(number, row) for number, row in enumerate(state.scoreboard.rows(), 1))
+
+
+def update_row() -> None:
+    """Write down for the other workers what this one is doing; nothing before it serves."""
     server = state.server
-    requests = server.total_requests if server else 0
-    running = len(server.running) if server else 0
-    exceptions = server.exceptions if server else 0
-    resident, virtual = mem()
-    return (
-        {
-            "id": 1,
-            "pid": os.getpid() if server else 0,
-            "requests": requests,
-            "delta_requests": requests,
-            "signals": 0,
-            "exceptions": exceptions,
-            "status": b"busy" if running else b"idle",
-            "rss": resident,
-            "vsz": virtual,
-            "running_time": state.running_time,
-            "last_spawn": int(state.spawned_on) if server else 0,
-            "respawn_count": 0,
-            "tx": state.transmitted,
-            "avg_rt": state.average_time,
-            "apps": tuple(_app(number, app, requests, running, exceptions) for number, app in enumerate(state.apps)),
-        },
-    )
+    if server is None or not state.worker_id:
+        return
+    row = state.scoreboard.row(state.worker_id)
+    row[board.REQUESTS] = state.requests_before + server.total_requests
+    row[board.DELTA_REQUESTS] = server.total_requests
+    row[board.EXCEPTIONS] = server.exceptions
+    row[board.RUNNING] = len(server.running)
+    row[board.TRANSMITTED] = state.transmitted
+    row[board.RUNNING_TIME] = state.running_time
+    row[board.AVERAGE_TIME] = state.average_time
+    row[board.RSS], row[board.VSZ] = mem()
 
 
-def _app(number: int, app: App, requests: int, running: int, exceptions: int) -> dict[str, Any]:
+def _worker(number: int, row: memoryview) -> dict[str, Any]:
+    status = b"busy" if row[board.RUNNING] else b"idle"
+    return {
+        "id": number,
+        "pid": row[board.PID],
+        "requests": row[board.REQUESTS],
+        "delta_requests": row[board.DELTA_REQUESTS],
+        "signals": 0,
+        "exceptions": row[board.EXCEPTIONS],
+        "status": status if row[board.PID] else b"cheap",
+        "rss": row[board.RSS],
+        "vsz": row[board.VSZ],
+        "running_time": row[board.RUNNING_TIME],
+        "last_spawn": row[board.LAST_SPAWN],
+        "respawn_count": row[board.RESPAWNS],
+        "tx": row[board.TRANSMITTED],
+        "avg_rt": row[board.AVERAGE_TIME],
+        # All workers have the same ones, loaded in the same order.
+        "apps": tuple(_app(index, app, row, number == state.worker_id) for index, app in enumerate(state.apps)),
+    }
+
+
+def _app(number: int, app: App, row: memoryview, ours: bool) -> dict[str, Any]:
     alone = len(state.apps) == 1
     return {
         "id": number,
@@ -102,7 +123,7 @@ def _app(number: int, app: App, requests: int, running: int, exceptions: int) ->
         "interpreter": 0,
         "callable": id(app.application),
         # Counted when the application is called, so the running ones are in it.
-        "requests": requests + running if alone else app.requests,
-        "exceptions": exceptions if alone else 0,
+        "requests": row[board.DELTA_REQUESTS] + row[board.RUNNING] if alone else app.requests * ours,
+        "exceptions": row[board.EXCEPTIONS] if alone else 0,
         "chdir": b"",
     }

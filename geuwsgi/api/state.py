@@ -94,7 +94,7 @@ class State:
         master_pid: `masterpid()`: the process that called `install()` under a master, else 0.
         worker_id: `worker_id()`; `process/` sets it after a fork.
         started_on: `time.time()` of `install()`.
-        spawned_on: the same of `attach()`.
+        requests_before: served by earlier processes with this worker's number.
         locks: behind `lock()`.
         apps: what `attach()` was told.
         numbers: descriptor -> the request that it was given out for by `connection_fd()`.
@@ -114,7 +114,8 @@ class State:
         self.server: Optional[RunningServer] = None
         self.master_pid = 0
         self.worker_id = settings.worker_id
-        self.started_on = self.spawned_on = time.time()
+        self.started_on = time.time()
+        self.requests_before = 0
         self.locks = UserLocks(settings.locks)
         self.apps: list[App] = []
         self.numbers: WeakValueDictionary[int, Request] = WeakValueDictionary()

@@ -145,11 +145,6 @@ class Config:
             option = options.BY_NAME[name]
             if option.no_effect:
                 self.warnings.append(f"{name} ({self.source(name)}) has no effect: {option.no_effect}")
-        if self.get("processes") > 1:
-            self.warnings.append(
-                f"processes = {self.get('processes')} ({self.source('processes')}): geuwsgi serves with one process so far; "
-                f"it takes many requests at once"
-            )
         if ignored:
             named = ", ".join(dict.fromkeys(f"{entry.name} ({entry.source})" for entry in ignored))
             self.warnings.append(f"known to uWSGI, not implemented by geuwsgi, ignored: {named}")

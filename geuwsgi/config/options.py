@@ -21,6 +21,7 @@ GROUPS = (
     "Concurrency",
     "HTTP",
     "Websockets",
+    "Channels",
     "Static files",
     "Process",
     "Logging",

@@ -1,8 +1,10 @@
 """Programs that live and die with the server (`--attach-daemon`): started before it, stopped after it, started again when they end.
 
 Each runs through /bin/sh in a session of its own, so that a Ctrl-C reaches only the server, which stops the daemon when nobody needs
-it any more. A guard in the daemon's process group reads from a pipe that only the server holds: when the server is gone, however that
+it any more. A guard in the daemon's process group reads from a pipe that only the master holds: when the master is gone, however that
 came, the guard kills the group. uWSGI asks the kernel instead (PR_SET_PDEATHSIG), which reaches the shell and not what the shell started.
+
+They belong to the master, whose loop tells them what has ended and what the time is.
 """
 
 from __future__ import annotations
@@ -13,11 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import Optional
 
-import gevent
-from gevent.subprocess import Popen, TimeoutExpired
-
 from ..errors import ConfigError
 from ..log import log
+from . import originals
 
 #: Seconds between SIGTERM and SIGKILL. Source: uWSGI's `uwsgi_detach_daemons`.
 STOP_TIMEOUT = 3.0
@@ -36,85 +36,99 @@ class Daemon:
     Attributes:
         command: what /bin/sh runs.
         pid: of the shell or of the command that replaced it, also the number of its process group; None while it does not run.
+        due: when it is to be started again, in `time.monotonic()`; None while it runs.
     """
 
     def __init__(self, command: str) -> None:
         self.command = command
         self.pid: Optional[int] = None
-        self._keeper: Optional[gevent.Greenlet[..., None]] = None
-        self._process: Optional[Popen[bytes]] = None
+        self.due: Optional[float] = None
+        self._started = 0.0
+        self._pause = FIRST_PAUSE
         self._pipe = -1  # our end of the guard's pipe
 
-    def start(self) -> None:
-        """Run the command and watch over it from now on."""
-        self._spawn("spawning")
-        self._keeper = gevent.spawn(self._keep)
+    def start(self, verb: str = "spawning") -> None:
+        """Run the command.
 
-    def stop(self, timeout: float = STOP_TIMEOUT) -> None:
-        """Ask the whole process group to end, and kill what is left of it after `timeout` seconds."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.kill()
+        Raises:
+            OSError: no process or descriptor is to be had.
+        """
+        log(f'[uwsgi-daemons] {verb} "{self.command}" (uid: {os.getuid()} gid: {os.getgid()})')
+        read, write = os.pipe()
+        try:
+            self.pid = originals.start_program(["/bin/sh", "-c", _SCRIPT, "sh", self.command], stdin=read)
+        except OSError:
+            originals.close(write)
+            raise
+        finally:
+            originals.close(read)
+        self._pipe = write
+        self._started = time.monotonic()
+        self.due = None
+
+    def ended(self, status: int) -> None:
+        """Its process has ended: start it again, at once or after a pause.
+
+        Args:
+            status: as `subprocess` has it: negative for a signal.
+        """
+        assert self.pid is not None
+        log(f'[uwsgi-daemons] "{self.command}" (pid: {self.pid}) {_ended(status)}')
+        # Its guard, and what it left behind, which would hold its ports against its successor.
+        _signal_group(self.pid, signal.SIGKILL)
+        originals.close(self._pipe)
+        self.pid = None
+        now = time.monotonic()
+        if now - self._started >= STABLE_AFTER:
+            self._pause = FIRST_PAUSE
+            self.due = now
+        else:
+            log(f'[uwsgi-daemons] throttling "{self.command}" for {self._pause:g} seconds')
+            self.due = now + self._pause
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def restart(self) -> None:
+        """Start it again; when that cannot be, try later."""
+        try:
+            self.start("respawning")
+        except OSError as error:
+            log(f'[uwsgi-daemons] unable to spawn "{self.command}": {error.strerror}')
+            self.due = time.monotonic() + self._pause
+
+    def terminate(self) -> None:
+        """Ask the whole process group to end."""
+        self.due = None
+        if self.pid is not None:
+            log(f"[uwsgi-daemons] stopping daemon (pid: {self.pid}): {self.command}")
+            _signal_group(self.pid, signal.SIGTERM)
+
+    def lives(self) -> bool:
+        """Whether anybody of its group is left: the shell may go before what it had started."""
+        if self.pid is None:
+            return False
+        try:
+            originals.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        return _group_lives(self.pid)
+
+    def finish(self) -> None:
+        """Kill what is left, and forget it."""
         pid, self.pid = self.pid, None
-        process = self._process
-        if pid is None or process is None:
+        if pid is None:
             return
-        log(f"[uwsgi-daemons] stopping daemon (pid: {pid}): {self.command}")
-        _signal_group(pid, signal.SIGTERM)
-        deadline = time.monotonic() + timeout
-        # The whole group: the shell may go before what it had started.
-        while (process.poll() is None or _group_lives(pid)) and time.monotonic() < deadline:
-            gevent.sleep(0.02)
         if _group_lives(pid):
-            log(f"[uwsgi-daemons] daemon did not end in {timeout:g} seconds, killing it (pid: {pid}): {self.command}")
+            log(f"[uwsgi-daemons] daemon did not end in {STOP_TIMEOUT:g} seconds, killing it (pid: {pid}): {self.command}")
             _signal_group(pid, signal.SIGKILL)
-            try:
-                process.wait(1)
-            except TimeoutExpired:
-                pass  # stuck in the kernel; it ends when that lets it
-        os.close(self._pipe)
+            deadline = time.monotonic() + 1
+            while _group_lives(pid) and time.monotonic() < deadline:  # else it is stuck in the kernel, and ends when that lets it
+                originals.sleep(0.01)
+        originals.close(self._pipe)
 
     def kill(self) -> None:
         """Kill the group at once, without waiting; safe in a signal handler."""
         if self.pid is not None:
             _signal_group(self.pid, signal.SIGKILL)
-
-    def _spawn(self, verb: str) -> None:
-        log(f'[uwsgi-daemons] {verb} "{self.command}" (uid: {os.getuid()} gid: {os.getgid()})')
-        read, write = os.pipe()
-        try:
-            self._process = Popen(["/bin/sh", "-c", _SCRIPT, "sh", self.command], stdin=read, start_new_session=True)
-        except OSError:
-            os.close(write)
-            raise
-        finally:
-            os.close(read)
-        self._pipe = write
-        self.pid = self._process.pid
-
-    def _keep(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            process = self._process
-            assert process is not None
-            started = time.monotonic()
-            status = process.wait()
-            log(f'[uwsgi-daemons] "{self.command}" (pid: {process.pid}) {_ended(status)}')
-            # Its guard, and what it left behind, which would hold its ports against its successor.
-            _signal_group(process.pid, signal.SIGKILL)
-            os.close(self._pipe)
-            self.pid = None
-            if time.monotonic() - started >= STABLE_AFTER:
-                pause = FIRST_PAUSE
-            else:
-                log(f'[uwsgi-daemons] throttling "{self.command}" for {pause:g} seconds')
-                gevent.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-            try:
-                self._spawn("respawning")
-            except OSError as error:  # no process or descriptor to be had at the moment
-                log(f'[uwsgi-daemons] unable to spawn "{self.command}": {error.strerror}')
-                gevent.sleep(pause)
 
 
 class Daemons:
@@ -133,9 +147,32 @@ class Daemons:
             except OSError as error:
                 raise ConfigError(f"cannot be started: {error.strerror}", "attach-daemon", daemon.command) from None
 
+    def reaped(self, pid: int, status: int) -> bool:
+        """A child of the master has ended. Whether it was one of these."""
+        for daemon in self.daemons:
+            if daemon.pid == pid:
+                daemon.ended(status)
+                return True
+        return False
+
+    def tick(self, now: float) -> Optional[float]:
+        """Start those again whose pause is over; when the next one will be, in `time.monotonic()`."""
+        for daemon in self.daemons:
+            if daemon.due is not None and daemon.due <= now:
+                daemon.restart()
+        return min((daemon.due for daemon in self.daemons if daemon.due is not None), default=None)
+
     def stop(self) -> None:
         """Stop them all at once and wait for them."""
-        gevent.joinall([gevent.spawn(daemon.stop) for daemon in self.daemons])
+        for daemon in self.daemons:
+            daemon.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT
+        pause = 0.005
+        while any(daemon.lives() for daemon in self.daemons) and time.monotonic() < deadline:
+            originals.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        for daemon in self.daemons:
+            daemon.finish()
 
     def kill(self) -> None:
         """Kill them all at once, without waiting."""

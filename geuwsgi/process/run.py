@@ -1,21 +1,21 @@
-"""The life of a server that is one process: what happens in which order, and that all of it is undone at the end.
+"""The life of a server: what happens in which order, and that all of it is undone at the end.
 
     --env, --logto, limits                      as the application, and whoever reads its log, will find them
     --chdir, --virtualenv, --pythonpath
     gevent's monkey patching                    always, and before the application is imported
     listening sockets, pidfile                  connections wait in the backlog from here on
     attached daemons                            the application finds its Redis
-    the fake uwsgi module, the application      may fail: one message, exit status 1
-    the worker                                  serves until a signal ends it
+    the fake uwsgi module, the application      may fail: one message, exit status 1; with --lazy-apps each worker does this
+    the workers                                 this process itself, or, with a master, those that it forks
     daemons stopped, files removed
 
-With `--master` this is still one process, its own master: `uwsgi.masterpid()` is its pid, which is all that applications and
-`uwsgidecorators` ask for.
+There is a master where somebody has to watch: for `--master`, for several workers, for attached daemons. Only `--master` and daemons make
+the application see it (`uwsgi.masterpid()`), as in uWSGI, whose workers without a master are forked by worker 1 and never replaced.
 """
 
 from __future__ import annotations
 
-import atexit
+import gc
 import os
 import platform
 import signal
@@ -26,17 +26,20 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
 import gevent
-from gevent import monkey
+from gevent import get_hub, monkey
 
 from .. import EMULATED_UWSGI, __version__
 from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
+from ..shared.scoreboard import Scoreboard
 from . import environment, files, settings
+from .ending import leave
 
 if TYPE_CHECKING:
     from ..config.config import Config
     from ..server.listener import Listener
     from ..server.loader import Mount
+    from .channels import Meeting
     from .daemons import Daemons
 
 
@@ -47,18 +50,17 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 def run(config: Config) -> int:
     """Serve what the configuration asks for, until a signal ends it.
 
-    Does not return, but ends the process, see `_leave`. The exit status is 0 after a stop that was asked for, 1 after an error, which is in
+    Does not return, but ends the process, see `leave`. The exit status is 0 after a stop that was asked for, 1 after an error, which is in
     the log by then, and 128 + its number after a signal during the start.
 
     Raises:
         ConfigError: values that do not go together; nothing has happened yet.
     """
-    process = SingleProcess(config)
+    instance = Instance(config)
     status = 1
     try:
-        process.start()
-        process.serve()
-        status = 0
+        instance.start()
+        status = instance.serve()
     except AppLoadError as error:
         if error.traceback_text:
             log(error.traceback_text)
@@ -73,10 +75,10 @@ def run(config: Config) -> int:
     if status:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)  # they have had their effect
-    process.tidy()
+    instance.tidy()
     if not status:
         log("goodbye to geuwsgi.")
-    _leave(status)
+    leave(status)
 
 
 class _Interrupted(KeyboardInterrupt, SystemExit):
@@ -95,20 +97,34 @@ def _interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
     raise _Interrupted(number)
 
 
-class SingleProcess:
-    """Everything that the start makes and the end undoes."""
+class Instance:
+    """Everything that the start makes and the end undoes.
+
+    Attributes:
+        config: what was asked for.
+        settings: the part of it that concerns processes.
+        listeners: bound sockets.
+        mounts: the loaded applications; empty in a master with `--lazy-apps`.
+        daemons: attached ones; None before they are started and in workers.
+        meeting: where the workers' channels meet.
+        scoreboard: what the workers are doing.
+        cores: requests that a worker serves at once.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings = settings.process_settings(config)
+        self.cores = settings.cores(config)
+        self.scoreboard = Scoreboard(self.settings.processes)
         self.listeners: list[Listener] = []
         self.mounts: list[Mount] = []
         self.daemons: Optional[Daemons] = None
+        self.meeting: Optional[Meeting] = None
         self.pidfile = ""
         self.ready_file = ""
 
     def start(self) -> None:
-        """Everything up to the worker, loaded and not yet serving.
+        """Everything up to the workers.
 
         Raises:
             ConfigError: something that was asked for cannot be done.
@@ -120,7 +136,7 @@ class SingleProcess:
         monkey.patch_all()
         # Only now: they see the patched standard library.
         from ..api import module
-        from ..server.loader import load_applications
+        from .channels import Meeting
         from .daemons import Daemons
 
         log(
@@ -133,11 +149,27 @@ class SingleProcess:
         self._write_pidfile()
         self.daemons = Daemons(self.settings.daemons, self.config.source("attach-daemon"))
         self.daemons.start()
-        module.install(settings.module_settings(self.config, self.listeners))
-        self.mounts = load_applications(self.settings.app)
-        from .worker import Worker  # brings the server with it
+        self.meeting = Meeting(self.config, self.settings.processes)
+        module.install(settings.module_settings(self.config, self.listeners), self.scoreboard)
+        self._check_application()
+        if not self.settings.lazy_apps:
+            self._load()
+        from . import worker  # noqa: F401 - brings the server with it, once for all workers
 
-        self.worker = Worker(self)
+    def _check_application(self) -> None:
+        asked = self.settings
+        some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
+        files_only = not asked.need_app and (self.config.get("check-static") or self.config.get("static-map"))
+        if not some and not files_only:
+            # uWSGI would start and answer 500 to everything.
+            raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
+
+    def _load(self) -> None:
+        from ..server.loader import load_applications
+        from ..server.routing import warn_about_mounts
+
+        self.mounts = load_applications(self.settings.app)
+        warn_about_mounts(self.mounts, self.settings.manage_script_name)
 
     def _prepare_environment(self) -> None:
         config, asked = self.config, self.settings
@@ -185,9 +217,44 @@ class SingleProcess:
         if self.pidfile:
             files.write_atomically(self.pidfile, f"{os.getpid()}\n", "pidfile", self.config.source("pidfile"))
 
-    def serve(self) -> None:
-        """Serve until a signal ends it."""
-        self.worker.run()
+    def serve(self) -> int:
+        """Serve until a signal ends it; the exit status.
+
+        Raises:
+            AppLoadError: with `--lazy-apps`, the application cannot be imported.
+        """
+        if self.settings.supervised:
+            from .master import Master
+
+            # What was imported stays shared with the workers for longer if no garbage collection writes to it.
+            gc.collect()
+            gc.freeze()
+            return Master(self).run()
+        return self.run_worker(1)
+
+    def run_worker(self, worker_id: int, line: int = -1) -> int:
+        """Be a worker; the exit status.
+
+        Args:
+            worker_id: 1 to n.
+            line: to the master, in a process that was just forked, with signals blocked; -1 without a master.
+        Raises:
+            AppLoadError: with `--lazy-apps`, the application cannot be imported.
+        """
+        from ..api import module
+        from .worker import Worker
+
+        if line >= 0:
+            self.daemons = None
+            gevent.reinit()
+            loop = get_hub().loop
+            if hasattr(loop, "reset_sigchld"):
+                loop.reset_sigchld()  # the handler of libev went with all others
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        module.set_worker(worker_id)
+        if self.settings.lazy_apps:
+            self._load()
+        return Worker(self, worker_id, line).run()
 
     def announce(self) -> None:
         """Tell people and tools that connections are being answered, and where."""
@@ -214,6 +281,8 @@ class SingleProcess:
 
     def remove_files(self) -> None:
         """Remove what no longer is true; safe in a signal handler."""
+        if self.meeting is not None:
+            self.meeting.end()
         if self.ready_file:
             files.forget(self.ready_file)
         if self.settings.vacuum:
@@ -221,18 +290,3 @@ class SingleProcess:
             if self.pidfile and self.listeners:
                 made.append(self.pidfile)
             files.remove(made)
-
-
-def _leave(status: int) -> NoReturn:
-    """End the process as uWSGI does: functions registered with `atexit` run, threads that never end do not hold it up.
-
-    A normal end of the interpreter would join every thread of the application, which after monkey patching are greenlets that sit in a
-    loop around Redis or a queue.
-    """
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            pass
-    os._exit(status)

@@ -39,7 +39,10 @@ class ProcessSettings:
         ready_file: file for the bound addresses, "" for none.
         vacuum: remove sockets and pidfile at the end.
         die_on_term: SIGTERM is meant to end the server.
-        master: `masterpid()` is to be this process.
+        master: the application may know of the master: `masterpid()` is its pid.
+        processes: how many workers.
+        lazy_apps: each worker loads the application itself.
+        supervised: a master forks the workers and watches them; else this process serves.
     """
 
     addresses: tuple[tuple[str, str, Optional[str]], ...]
@@ -59,10 +62,16 @@ class ProcessSettings:
     vacuum: bool
     die_on_term: bool
     master: bool
+    processes: int
+    lazy_apps: bool
+    supervised: bool
 
 
 def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
+    # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
+    master = config.get("master") or bool(config.get("attach-daemon"))
+    processes: int = config.get("processes")
     return ProcessSettings(
         addresses=tuple(
             (option, address, config.source(option, index))
@@ -84,8 +93,10 @@ def process_settings(config: Config) -> ProcessSettings:
         ready_file=config.get("ready-file") or "",
         vacuum=config.get("vacuum"),
         die_on_term=config.get("die-on-term"),
-        # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
-        master=config.get("master") or bool(config.get("attach-daemon")),
+        master=master,
+        processes=processes,
+        lazy_apps=config.get("lazy-apps"),
+        supervised=master or processes > 1,
     )
 
 
@@ -125,6 +136,7 @@ def server_settings(config: Config) -> ServerSettings:
             index=tuple(config.get("static-index")),
         ),
         server_name=platform.node() or "localhost",
+        multiprocess=config.get("processes") > 1,
     )
 
 
@@ -134,6 +146,7 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
         opt=config.opt,
         magic={os.fsencode(name): os.fsencode(value) for name, value in config.magic_table.items()},
         hostname=(platform.node() or "localhost").encode("utf-8", "surrogateescape"),
+        numproc=config.get("processes"),
         cores=cores(config),
         buffer_size=config.get("buffer-size"),
         master=process_settings(config).master,

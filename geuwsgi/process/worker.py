@@ -1,4 +1,4 @@
-"""One worker: the server running, the signals that end it, the hooks around it."""
+"""One worker: the server running, the orders and signals that end it, the hooks around it."""
 
 from __future__ import annotations
 
@@ -8,76 +8,98 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent.event import Event
+from gevent.hub import get_hub
 
 from ..api import module
-from ..errors import AppLoadError
 from ..log import log
-from ..server.routing import application_for, warn_about_mounts
+from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
-from . import settings
+from . import control, settings
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from .run import SingleProcess
+    from .run import Instance
 
 #: Seconds that running requests get after Ctrl-C. uWSGI gives none; a person waits a second without wondering.
 INTERRUPT_GRACE = 0.8
 #: The same after SIGTERM, which service managers send and then wait for 10 seconds or more.
 TERMINATE_GRACE = 5.0
 
+#: Seconds between two looks at what changes slowly.
+PULSE = 1.0
+
+#: The exit status of a worker that wants to be started again. Source: UWSGI_RELOAD_CODE.
+EXIT_RELOAD = 17
+#: Of one whose application cannot be loaded: starting it again would not help. Source: UWSGI_FAILED_APP_CODE.
+EXIT_APP = 22
+
 
 class Worker:
-    """Serves the loaded applications until a signal ends it.
+    """Serves the loaded applications until it is told to end.
 
-    SIGINT and SIGQUIT stop, a second one at once; SIGTERM stops too, with more time for running requests; SIGHUP is refused;
-    SIGUSR1 and SIGUSR2 log what the worker is doing.
+    Without a master SIGINT and SIGQUIT stop, a second one at once; SIGTERM stops too, with more time for running requests. Under a master
+    the orders come from there, and the same signals, sent to a worker, make the master start another one. SIGUSR1 and SIGUSR2 log what the
+    worker is doing.
 
-    Raises:
-        AppLoadError: there is nothing to serve.
+    Args:
+        instance: what was prepared for all workers.
+        worker_id: 1 to n.
+        line: the worker's end of the line to the master; -1 without a master.
     """
 
-    def __init__(self, process: SingleProcess) -> None:
-        self.process = process
-        self.settings = settings.server_settings(process.config)
+    def __init__(self, instance: Instance, worker_id: int = 1, line: int = -1) -> None:
+        self.instance = instance
+        self.id = worker_id
+        self.line = line
+        self.settings = settings.server_settings(instance.config)
         self.started = time.monotonic()
+        self.status = 0
         self._stop = Event()
         self._grace = INTERRUPT_GRACE
         self._interrupts = 0
+        self._line_watcher: Any = None
         files = self.settings.static
         static = StaticFiles(files) if files.check or files.maps else None
-        if not process.mounts and (static is None or process.settings.need_app):
-            # uWSGI would start and answer 500 to everything.
-            raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
-        warn_about_mounts(process.mounts, process.settings.manage_script_name)
-        application = application_for(process.mounts, static, process.settings.manage_script_name)
-        self.server = Server(application, process.listeners, self.settings)
-        module.attach(self.server, [(mount.mountpoint, mount.application) for mount in process.mounts])
+        application = application_for(instance.mounts, static, instance.settings.manage_script_name)
+        self.server = Server(application, instance.listeners, self.settings)
+        assert instance.meeting is not None
+        self.channels = self.server.channels = instance.meeting.hub_for_worker()
+        module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])
 
-    def run(self) -> None:
-        """Serve; returns when everything that this worker did is over."""
-        module.set_worker(1)
+    def run(self) -> int:
+        """Serve; returns the exit status when everything that this worker did is over."""
         # After the import: handlers that the application installed there give way, as they do in uWSGI.
         signals = Signals()
+        alone = self.line < 0
         for number in (signal.SIGINT, signal.SIGQUIT):
-            signals.on(number, self._interrupt, immediate=self._count)
+            signals.on(number, self._interrupt, immediate=self._count if alone else None)
         signals.on(signal.SIGTERM, self._terminate)
         signals.on(signal.SIGHUP, self._refuse_reload)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             signals.on(number, self._statistics)
+        if not alone:
+            self._line_watcher = get_hub().loop.io(self.line, 1)
+            self._line_watcher.start(self._hear)
+        self.channels.backend.start()
         module.call_post_fork_hook()
+        pulse = gevent.spawn(self._pulse)
         self.server.start()
-        if self.process.settings.master:
-            log(f"spawned uWSGI master process (pid: {os.getpid()})")
-        alone = "" if self.process.settings.master else " (and the only)"
-        log(f"spawned uWSGI worker 1{alone} (pid: {os.getpid()}, cores: {self.settings.cores})")
-        self.process.announce()
+        if alone:
+            log(f"spawned uWSGI worker 1 (and the only) (pid: {os.getpid()}, cores: {self.settings.cores})")
+            self.instance.announce()
+        else:
+            control.tell(self.line, control.READY)
         self._wait()
         self.server.stop(self._grace)
+        pulse.kill()
+        self.channels.backend.stop()
         module.call_atexit()
+        return self.status
 
     def _wait(self) -> None:
         while True:
@@ -88,24 +110,58 @@ class Worker:
                 # gevent hands these from any greenlet to the main one. One that the application spawned has no say over the server.
                 log("a greenlet tried to end the process, still serving\n" + traceback.format_exc().rstrip("\n"))
 
+    def _pulse(self) -> None:
+        """What is looked at or written down every second."""
+        while True:
+            module.update_scoreboard()
+            gevent.sleep(PULSE)
+
+    # -- orders of the master
+
+    def _hear(self) -> None:
+        try:
+            orders = control.hear(self.line)
+        except BlockingIOError:
+            return
+        if not orders:
+            self._line_watcher.stop()
+            log(f"worker {self.id} (pid: {os.getpid()}): the master is gone, ending")
+            self._end(INTERRUPT_GRACE)
+        for order in (orders[index : index + 1] for index in range(len(orders))):
+            if order == control.STOP:
+                self._end(INTERRUPT_GRACE)
+            elif order == control.STOP_SLOWLY:
+                self._end(TERMINATE_GRACE)
+            elif order == control.REPORT:
+                self._statistics(0)
+
+    def _end(self, grace: float, status: int = 0) -> None:
+        if not self._stop.is_set():
+            self._grace = grace
+            self.status = status
+            self._stop.set()
+
+    # -- signals
+
     def _count(self, number: int) -> None:
         self._interrupts += 1
         if self._interrupts > 1:
             log(f"{signal.Signals(number).name} again: ending at once")
-            self.process.abort()
+            self.instance.abort()
 
     def _interrupt(self, number: int) -> None:
-        log(f"{signal.Signals(number).name} received, stopping (once more ends at once)")
-        self._stop.set()
+        if self.line < 0:
+            log(f"{signal.Signals(number).name} received, stopping (once more ends at once)")
+        self._end(INTERRUPT_GRACE)
 
     def _terminate(self, number: int) -> None:
         if self._stop.is_set():
             return
         # uWSGI reloads on SIGTERM unless told otherwise; an emulator that is one process has nobody to start it again.
         why = " (uWSGI would reload, which is not available yet; --die-on-term says that a stop is meant)"
-        log(f"SIGTERM received, stopping{'' if self.process.settings.die_on_term else why}")
-        self._grace = TERMINATE_GRACE
-        self._stop.set()
+        if self.line < 0:
+            log(f"SIGTERM received, stopping{'' if self.instance.settings.die_on_term else why}")
+        self._end(TERMINATE_GRACE)
 
     def _refuse_reload(self, number: int) -> None:
         log("SIGHUP received: a reload is not available yet, still serving")
@@ -116,7 +172,7 @@ class Worker:
         # Linux counts ru_maxrss in KiB, macOS in bytes.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 if sys.platform != "darwin" else 1024)
         log(
-            f"worker 1 (pid: {os.getpid()}): {server.total_requests} requests served in {seconds:.0f} seconds, "
+            f"worker {self.id} (pid: {os.getpid()}): {server.total_requests} requests served in {seconds:.0f} seconds, "
             f"{len(server.running)} running, {len(server.connections)} connections, {len(server.keepalive)} websockets, "
             f"peak memory {peak} KiB"
         )

@@ -89,12 +89,6 @@ class TestStart:
         soft, hard = ask(running, "resource.getrlimit(resource.RLIMIT_NOFILE)")
         assert soft == hard
 
-    def test_its_own_master(self, server: StartServer, probe: str) -> None:
-        running = server(None, "--wsgi-file", probe, "--master")
-        assert ask(running, "uwsgi.masterpid() == os.getpid()") is True
-        pid = running.pid
-        assert f"spawned uWSGI master process (pid: {pid})\nspawned uWSGI worker 1 (pid: {pid}, cores: 20000)" in running.log
-
     def test_env_without_a_value_removes(self, server: StartServer, probe: str) -> None:
         running = server(None, "--wsgi-file", probe, "--env", "PROBE=a=b", "--env", "GONE", env={"GONE": "1"})
         assert ask(running, "os.environ['PROBE'], 'GONE' in os.environ") == ("a=b", False)

@@ -1,0 +1,91 @@
+"""The functions of the standard library that the master needs as they were before gevent patched them.
+
+Its loop is the one part of the server that must go on whatever the application did when it was imported, so it runs no hub. The patched
+`fork` starts a watcher for the child in the hub, the patched `close` leaves descriptors open until the hub turns, `sleep` and `poll` run
+it, and `subprocess` lets libev collect the exit status of workers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signal_module
+from typing import Any, Callable, NoReturn
+
+from gevent.monkey import get_original
+
+fork: Callable[[], int] = get_original("os", "fork")
+waitpid: Callable[[int, int], tuple[int, int]] = get_original("os", "waitpid")
+close: Callable[[int], None] = get_original("os", "close")
+sleep: Callable[[float], None] = get_original("time", "sleep")
+poll: Callable[[], Any] = get_original("select", "poll")
+set_handler: Callable[[int, Any], Any] = get_original("signal", "signal")
+
+#: What the master reacts to.
+HANDLED = tuple(
+    getattr(signal_module, name)
+    for name in (
+        *("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"),
+        *("SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGCHLD", "SIGURG"),
+    )
+    if hasattr(signal_module, name)
+)
+
+
+class Blocked:
+    """While it lasts the signals that the master handles wait: a handler of the master must not run in a child."""
+
+    def __enter__(self) -> None:
+        self._before = signal_module.pthread_sigmask(signal_module.SIG_BLOCK, HANDLED)
+
+    def __exit__(self, *exc: object) -> None:
+        signal_module.pthread_sigmask(signal_module.SIG_SETMASK, self._before)
+
+
+def reset_signals() -> None:
+    """In a child, before the signals are let in again: no trace of the parent's handlers."""
+    signal_module.set_wakeup_fd(-1)
+    for number in HANDLED:
+        set_handler(number, signal_module.SIG_DFL)
+
+
+def start_program(argv: list[str], stdin: int = -1) -> int:
+    """Run a program as the leader of a session of its own; returns once it does.
+
+    Args:
+        argv: with the path of the program first.
+        stdin: a descriptor for its standard input; -1 leaves it as it is.
+    Returns:
+        Its process id.
+    Raises:
+        OSError: there can be no further process.
+    """
+    read, write = os.pipe()
+    try:
+        with Blocked():
+            pid = fork()
+            if not pid:
+                _execute(argv, stdin)
+    except OSError:
+        close(write)
+        raise
+    else:
+        close(write)
+        os.read(read, 1)  # its end of the pipe is closed when the program is executed
+        return pid
+    finally:
+        close(read)
+
+
+def _execute(argv: list[str], stdin: int) -> NoReturn:
+    try:
+        reset_signals()
+        for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and programs do not expect to be ignored
+            if hasattr(signal_module, name):
+                set_handler(getattr(signal_module, name), signal_module.SIG_DFL)
+        os.setsid()
+        if stdin >= 0:
+            os.dup2(stdin, 0)
+        signal_module.pthread_sigmask(signal_module.SIG_SETMASK, ())
+        os.execv(argv[0], argv)
+    finally:
+        os._exit(127)
