@@ -1,4 +1,7 @@
-"""A real Chromium: the page, text, bytes, a large message, close codes, two tabs. Screenshots stay in artifacts/."""
+"""A real Chromium: the page, text, bytes, a large message, close codes. A screenshot stays in artifacts/.
+
+Two tabs that chat are in test_chat_page.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any, Callable
 import pytest
 
 from tests.harness.browser import serious_messages
-from tests.harness.programs import ROOT
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
 
@@ -113,45 +115,9 @@ def test_control_c_says_goodbye(chromium: Any, server: StartServer) -> None:
         const done = arguments[0];
         window.socket = open_socket("/ws");
         socket.onopen = done;
-        socket.onclose = event => { window.closed = [event.code, event.wasClean]; };
+        socket.onclose = event => { window.goodbye = [event.code, event.wasClean]; };
         """
     )
     _, seconds = running.interrupt()
     assert seconds < 1
-    assert wait_until(lambda: chromium.execute_script("return window.closed"), what="onclose") == [1001, True]
-
-
-def say(driver: Any, text: str) -> None:
-    """Type a message into the chat's page and send it."""
-    wait_until(lambda: driver.find_element("id", "state").get_attribute("data-state") == "online", what="the page's connection")
-    driver.find_element("id", "words").send_keys(text + "\n")
-    wait_until(lambda: text in messages(driver), what="the message in its own tab")
-
-
-def messages(driver: Any) -> str:
-    text: str = driver.find_element("id", "log").text
-    return text
-
-
-def test_two_tabs_chat(chromium: Any, server: StartServer, artifacts: Path) -> None:
-    """The demo, as the README shows it."""
-    running = server(None, "--ini", f"{ROOT / 'bombertab_demo' / 'chat.ini'}:chat", "--http-socket", "127.0.0.1:0")
-    first = chromium.current_window_handle
-    chromium.get(running.url + "/")
-    chromium.switch_to.new_window("tab")
-    second = chromium.current_window_handle
-    try:
-        chromium.get(running.url + "/")
-        say(chromium, "hello from the second tab")
-        chromium.switch_to.window(first)
-        wait_until(lambda: "hello from the second tab" in messages(chromium), what="the message in the first tab")
-        say(chromium, "and hello back")
-        chromium.switch_to.window(second)
-        wait_until(lambda: "and hello back" in messages(chromium), what="the answer in the second tab")
-        chromium.save_screenshot(str(artifacts / "chat.png"))
-        assert serious_messages(chromium) == []
-    finally:
-        chromium.switch_to.window(second)
-        chromium.close()
-        chromium.switch_to.window(first)
-        chromium.get("about:blank")
+    assert wait_until(lambda: chromium.execute_script("return window.goodbye"), what="onclose") == [1001, True]

@@ -191,6 +191,7 @@ class Pattern:
         expected: its transcript.
         uwsgi_lacks: why the real uWSGI cannot do it; "" where it can.
         debian: take Debian's uWSGI (see `UWSGI`).
+        lasting: descriptors that the application keeps when its clients have left.
     """
 
     app: str
@@ -200,6 +201,7 @@ class Pattern:
     uwsgi_arguments: tuple[str, ...] = ()
     uwsgi_lacks: str = ""
     debian: bool = False
+    lasting: int = 0
 
     @property
     def name(self) -> str:
@@ -216,5 +218,6 @@ PATTERNS = [
     Pattern("async_yield.py", ("--async", "20"), room, ROOM),
     Pattern("two_greenlets.py", _GEVENT, two_greenlets, TWO_GREENLETS, uwsgi_lacks="request_context never reached a release of uWSGI 2.0"),
     Pattern("spawned_senders.py", _GEVENT, spawned, SPAWNED, uwsgi_lacks="a greenlet that uWSGI did not start belongs to no request there"),
-    Pattern("asyncio_reader.py", _GEVENT, asyncio_reader, ASYNCIO_READER),
+    # Its loop has a pair of sockets, by which other greenlets wake it.
+    Pattern("asyncio_reader.py", _GEVENT, asyncio_reader, ASYNCIO_READER, lasting=2),
 ]
