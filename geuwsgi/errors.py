@@ -1,13 +1,13 @@
 """Every error geuwsgi raises, in one tree. The two questions it answers: whose fault, and what now.
 
-    GeuwsgiError
-      ConfigError(message, option, value, source)   the operator: exit status 1, with file and line
-      AppLoadError                                   the application: exit status 1, its traceback printed once
-      ProtocolError                                  the peer: one log line, never a traceback
-        HTTPError(status)                            answered with that status
-        WebSocketError(code)                         answered with that close code
-      ConnectionClosed(code, reason)                 the peer is gone; also an OSError
-      ChannelError                                   a channel that does not exist, a message that is too large
+GeuwsgiError
+  ConfigError(message, option, value, source)   the operator: exit status 1, with file and line
+  AppLoadError                                   the application: exit status 1, its traceback printed once
+  ProtocolError                                  the peer: one log line, never a traceback
+    HTTPError(status)                            answered with that status
+    WebSocketError(code)                         answered with that close code
+  ConnectionClosed(code, reason)                 the peer is gone; also an OSError
+  ChannelError                                   a channel that does not exist, a message that is too large
 """
 
 from __future__ import annotations
