@@ -7,7 +7,7 @@ cdef class MessageDecoder:
     cdef object __weakref__
     cdef public Py_ssize_t max_size
     cdef public Py_ssize_t size
-    cdef public object messages
+    cdef public list messages
     cdef public list control
     cdef public object error
     cdef public int close_code

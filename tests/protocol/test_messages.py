@@ -129,7 +129,7 @@ def test_every_key_rotates_through_a_cut_payload(decoder_class: Decoders) -> Non
 def test_size_is_the_takers_to_lower(decoder_class: Decoders) -> None:
     decoder = decoded(decoder_class, frame(TEXT, b"abc") + frame(TEXT, b"de"))
     assert decoder.size == 5
-    decoder.size -= len(decoder.messages.popleft()[1])
+    decoder.size -= len(decoder.messages.pop(0)[1])
     decoder.feed(frame(BINARY, b"f"))
     assert decoder.size == 3
     assert list(decoder.messages) == [(TEXT, b"de"), (BINARY, b"f")]
