@@ -1,0 +1,71 @@
+"""An application that answers with whatever expression it is asked for, and looking at the workers from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+import requests
+
+from tests.harness.servers import Geuwsgi
+from tests.harness.wait import wait_until
+
+PROBE = """
+import gc, os, signal, socket, sys, threading, time, urllib.parse
+import gevent
+import uwsgi
+at_import = (os.getpid(), uwsgi.worker_id(), uwsgi.masterpid(), [worker["pid"] for worker in uwsgi.workers()])
+seen = []
+
+def application(environ, start_response):
+    if "HTTP_UPGRADE" in environ:
+        uwsgi.websocket_handshake()
+        while True:
+            uwsgi.websocket_send(uwsgi.websocket_recv() + b" " + str(uwsgi.worker_id()).encode())
+    answer = repr(eval(urllib.parse.unquote_plus(environ["QUERY_STRING"]))).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
+    return [answer]
+"""
+
+
+def ask(server: Geuwsgi, expression: str) -> Any:
+    """What the expression is in one of the workers."""
+    response = requests.get(server.url, params=expression, timeout=10)
+    assert response.status_code == 200, response.text
+    return eval(response.text)
+
+
+def ask_all(server: Geuwsgi, expression: str, workers: int) -> list[Any]:
+    """What it is in each of the workers, by number."""
+    answers: dict[int, Any] = {}
+
+    def everybody() -> bool:
+        number, answer = ask(server, f"uwsgi.worker_id(), ({expression})")
+        answers[number] = answer
+        return len(answers) == workers
+
+    wait_until(everybody, 10, f"an answer of all {workers} workers")
+    return [answer for _, answer in sorted(answers.items())]
+
+
+def workers(server: Geuwsgi) -> list[psutil.Process]:
+    """The living children of the master that are workers."""
+    found = []
+    for process in psutil.Process(server.pid).children():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and "geuwsgi" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return sorted(found, key=lambda process: process.pid)
+
+
+def other_workers(server: Geuwsgi, before: list[psutil.Process], count: int) -> list[psutil.Process]:
+    """Wait until `count` workers run, none of which is one of `before`."""
+    old = {process.pid for process in before}
+
+    def changed() -> list[psutil.Process]:
+        now = workers(server)
+        return now if len(now) == count and not old & {process.pid for process in now} else []
+
+    return wait_until(changed, 10, f"{count} other workers")
