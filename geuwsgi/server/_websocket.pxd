@@ -27,11 +27,13 @@ cdef class WebSocketConnection:
     cdef public double close_deadline
     cdef int _family
     cdef CompiledDecoder _decoder
-    cdef object _messages
+    cdef list _messages
     cdef list _receivers
     cdef object _read_watcher
     cdef object _pong_owed
     cdef bint _paused
+    cdef long long _ping_end
+    cdef long long _taken
     cdef int _read_size
     cdef object _readiness
     cdef bint _close_sent

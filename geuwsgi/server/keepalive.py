@@ -6,6 +6,9 @@ no message pays for a clock.
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
@@ -15,6 +18,14 @@ from gevent.event import Event
 if TYPE_CHECKING:
     from .settings import WebSocketSettings
     from .websocket import WebSocketConnection
+
+
+def unacknowledged(fd: int) -> int:
+    """Bytes handed to a socket that the peer's kernel has not confirmed; 0 where the system does not tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 class Keepalive:
@@ -54,6 +65,8 @@ class Keepalive:
         self._connections.add(connection)
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
+            # It serves all: inherited from the first, that request would live as long as the worker.
+            self._greenlet.spawn_tree_locals = None
         self._some.set()
 
     def discard(self, connection: WebSocketConnection) -> None:
@@ -76,9 +89,12 @@ class Keepalive:
                 self._some.clear()
                 self._some.wait()
             gevent.sleep(self._tick)
-            now = self.now()
-            for connection in list(self._connections):
-                self._check(connection, now)
+            self._look(self.now())
+
+    def _look(self, now: float) -> None:
+        # Apart from `_run`, whose variables would keep the last connection alive.
+        for connection in list(self._connections):
+            self._check(connection, now)
 
     def _check(self, connection: WebSocketConnection, now: float) -> None:
         if connection.close_deadline:
@@ -94,8 +110,8 @@ class Keepalive:
             connection.ping_sent = 0.0
         if connection.ping_sent:
             if now - connection.ping_sent >= self._settings.pong_tolerance:
-                if connection.unread():
-                    # Its pong, or data, sits in the kernel because this side is behind.
+                if connection.unread() or connection.ping_delayed():
+                    # Its pong, or data, sits in the kernel because this side is behind; or the ping still waits in its turn.
                     connection.ping_sent = now
                 else:
                     connection.lost(f"no pong received in {self._settings.pong_tolerance:g} seconds")

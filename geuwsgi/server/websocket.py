@@ -33,6 +33,7 @@ from ..protocol.frames import (
 )
 from ..protocol.messages import MessageDecoder
 from .descriptor import Readiness, forget, take_over
+from .keepalive import unacknowledged
 from .rawio import READ_SIZE, receive
 from .writer import FrameWriter
 
@@ -82,6 +83,7 @@ class WebSocketConnection:
         "_messages",
         "_native",
         "_paused",
+        "_ping_end",
         "_pong_owed",
         "_read_size",
         "_read_watcher",
@@ -89,6 +91,7 @@ class WebSocketConnection:
         "_receivers",
         "_settings",
         "_shut_after_flush",
+        "_taken",
         "_tcp_done",
         "channels",
         "close_deadline",
@@ -129,6 +132,9 @@ class WebSocketConnection:
         self._messages = self._decoder.messages
         self._receivers: list[Any] = []
         self._pong_owed: Optional[bytes] = None
+        #: The count of bytes sent at which the last ping ends, if it had to queue, and how many the peer had taken by then.
+        self._ping_end = 0
+        self._taken = 0
         self._paused = False
         self._read_size = READ_SIZE if deflate is None else _DEFLATED_READ_SIZE
         self._readiness: Optional[Readiness] = None
@@ -259,7 +265,7 @@ class WebSocketConnection:
 
     def _take(self) -> bytes:
         messages = self._messages
-        self.opcode, payload = messages.popleft()
+        self.opcode, payload = messages.pop(0)
         self._decoder.size -= len(payload)
         self.messages_received += 1
         if self._readiness is not None and not messages and self._error is None and not self._unsettled():
@@ -410,7 +416,26 @@ class WebSocketConnection:
 
     def ping(self) -> None:
         """Send a ping. It may overtake queued frames, so that a slow reader is not taken for a dead one."""
+        self._taken = self._acknowledged()
+        queued = self._taken < self.writer.bytes_sent
         self.writer.send_urgent(encode_frame(PING, b""))
+        self._ping_end = self.writer.bytes_sent if queued else 0
+
+    def ping_delayed(self) -> bool:
+        """Whether the last ping queued behind data that the peer takes slowly, but takes: its pong has its time from now on."""
+        if not self._ping_end:
+            return False
+        before, self._taken = self._taken, self._acknowledged()
+        if self._taken >= self._ping_end:
+            self._ping_end = 0
+            return True
+        return self._taken > before
+
+    def _acknowledged(self) -> int:
+        """Bytes sent that the peer's kernel has confirmed."""
+        if self._tcp_done:
+            return 0
+        return self.writer.bytes_sent - self.writer.size - unacknowledged(self._fd)
 
     def unread(self) -> bool:
         """Whether the kernel holds bytes of the peer that this side has not read yet."""
