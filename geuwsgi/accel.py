@@ -48,8 +48,8 @@ def _available() -> bool:
         if spec is None or spec.origin is None:
             return False
         by_hand = os.path.join(folder, f"_{name}.pyx")
-        source = by_hand if os.path.exists(by_hand) else os.path.join(folder, f"{name}.py")
-        if checkout and os.path.getmtime(spec.origin) < os.path.getmtime(source):
+        sources = [by_hand if os.path.exists(by_hand) else os.path.join(folder, f"{name}.py"), os.path.join(folder, f"_{name}.pxd")]
+        if checkout and any(os.path.getmtime(spec.origin) < os.path.getmtime(source) for source in sources if os.path.exists(source)):
             return False  # built from an older version
     return True
 
