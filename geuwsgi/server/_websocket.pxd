@@ -28,6 +28,7 @@ cdef class WebSocketConnection:
     cdef int _family
     cdef CompiledDecoder _decoder
     cdef list _messages
+    cdef object _receiver
     cdef list _receivers
     cdef object _read_watcher
     cdef object _pong_owed
@@ -42,7 +43,6 @@ cdef class WebSocketConnection:
     cdef bint _half_closed
     cdef object _keepalive
 
-    @cython.locals(receivers=list)
     cpdef receive(self)
     cpdef receive_nowait(self)
     @cython.locals(writer=CompiledWriter)
@@ -56,5 +56,5 @@ cdef class WebSocketConnection:
     cdef _answer_control(self)
     cdef _settle(self)
     cdef bint _inbox_full(self) except *
-    @cython.locals(receivers=list)
+    cdef _next_receiver(self)
     cpdef _wake_receivers(self)

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from gevent import get_hub, monkey
-from greenlet import getcurrent
+from greenlet import getcurrent, greenlet
 
 from ..accel import use_compiled
 from ..errors import ConnectionClosed
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 #: and the inbox stays within its limits by no more than that.
 _DEFLATED_READ_SIZE = 4096
 
+_switch: Any = greenlet.switch
 _native_socket = monkey.get_original("_socket", "socket")
 
 
@@ -88,6 +89,7 @@ class WebSocketConnection:
         "_read_size",
         "_read_watcher",
         "_readiness",
+        "_receiver",
         "_receivers",
         "_settings",
         "_shut_after_flush",
@@ -130,7 +132,9 @@ class WebSocketConnection:
         self._family = family
         self._decoder = MessageDecoder(settings.max_size, inflater)
         self._messages = self._decoder.messages
-        self._receivers: list[Any] = []
+        #: Who waits in `receive`: nearly always one greenlet or none. Further ones stand in a line, made when needed.
+        self._receiver: Any = None
+        self._receivers: Optional[list[Any]] = None
         self._pong_owed: Optional[bytes] = None
         #: The count of bytes sent at which the last ping ends, if it had to queue, and how many the peer had taken by then.
         self._ping_end = 0
@@ -166,15 +170,25 @@ class WebSocketConnection:
         messages = self._messages
         if not messages:
             me = getcurrent()
-            receivers = self._receivers
+            hub = self._hub
+            if me is hub:
+                raise AssertionError("a websocket cannot be waited for in a callback of the event loop")
             while not messages:
                 self._raise_if_over()
-                receivers.append(me)
+                if self._receiver is None:
+                    self._receiver = me
+                elif self._receivers is None:
+                    self._receivers = [me]
+                else:
+                    self._receivers.append(me)
                 try:
-                    self._hub.switch()
+                    # Not hub.switch(): its frames would be copied with the greenlet's stack at every message.
+                    _switch(hub)
                 finally:
-                    if me in receivers:  # woken by a time-out, a kill or a stray switch
-                        receivers.remove(me)
+                    if self._receiver is me:  # woken by a time-out, a kill or a stray switch
+                        self._next_receiver()
+                    elif self._receivers is not None and me in self._receivers:
+                        self._receivers.remove(me)
         return self._take()
 
     def receive_nowait(self) -> bytes:
@@ -187,7 +201,7 @@ class WebSocketConnection:
             if self._error is None:
                 # An application that polls without ever yielding would otherwise see nothing.
                 self._pull()
-                if self._receivers:
+                if self._receiver is not None:
                     # What came with this message, or the end, is for whoever waits in `receive`.
                     self._hub.loop.run_callback(self._wake_receivers)
             if not self._messages:
@@ -291,7 +305,7 @@ class WebSocketConnection:
 
     def _on_readable(self) -> None:
         self._pull()
-        if self._receivers:
+        if self._receiver is not None:
             if len(self._messages) > 1:
                 # The answers to what came together go out together, when the application waits again or has caught up.
                 self.writer.corked = True
@@ -385,15 +399,18 @@ class WebSocketConnection:
     def _inbox_full(self) -> bool:
         return len(self._messages) >= self._settings.inbox_messages or self._decoder.size >= self._settings.inbox_bytes
 
+    def _next_receiver(self) -> None:
+        self._receiver = self._receivers.pop(0) if self._receivers else None
+
     def _wake_receivers(self) -> None:
         """Switch straight into whoever waits in `receive`. Runs in the hub."""
-        receivers = self._receivers
-        while receivers and (self._messages or self._error is not None):
-            greenlet = receivers.pop(0)
+        while self._receiver is not None and (self._messages or self._error is not None):
+            receiver = self._receiver
+            self._next_receiver()
             try:
-                greenlet.switch()
+                _switch(receiver)
             except BaseException:
-                self._hub.handle_error(greenlet, *sys.exc_info())
+                self._hub.handle_error(receiver, *sys.exc_info())
 
     # -- what the writing half asks
 
@@ -478,7 +495,7 @@ class WebSocketConnection:
             self._readiness.set()
         self.writer.open = False
         self.writer.wake_soon()
-        if self._receivers:
+        if self._receiver is not None:
             self._hub.loop.run_callback(self._wake_receivers)
         if self._paused and self._read_watcher is not None:
             # The peer's close frame may be behind what filled the inbox.
