@@ -101,6 +101,7 @@ class Match:
         seat = self.seats.pop(slot)
         if self.people and self.fill and self._stands(slot) and len(self.seats) < self.fill:
             self._seat_bot(slot, seat.hue)
+            self.world.players[slot].waiting.clear()
             self._bots.add(slot, self.rng)
         elif slot in self.world.players:
             self.world.players[slot].waiting.clear()
@@ -191,7 +192,11 @@ class Match:
         self.round += 1
         self._seat_bots()
         slots = sorted(self.seats)
-        self.world = self._new_world(slots)
+        before, self.world = self.world, self._new_world(slots)
+        for slot, player in self.world.players.items():
+            if slot in before.players:
+                # A page goes on counting its commands, and some are still under way.
+                player.acknowledged = before.players[slot].acknowledged
         self._bots.start([slot for slot in slots if self.seats[slot].bot], self.rng)
         self._bored = 0
         self._tell_seats()
