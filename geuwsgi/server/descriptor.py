@@ -71,7 +71,10 @@ class Readiness:
             source = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._writer = -1
         else:
-            source, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            # CPython 3.9, and systems other than Linux, some of which have no pipe2 either.
+            source, self._writer = os.pipe()
+            os.set_blocking(source, False)
+            os.set_blocking(self._writer, False)
         os.dup2(source, fd, inheritable=False)
         os.close(source)
 
