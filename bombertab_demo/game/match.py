@@ -98,8 +98,9 @@ class Match:
 
     def leave(self, slot: int) -> None:
         """Somebody has gone for good. With bots on, one goes on in the same place."""
+        stood = self._stands(slot)
         seat = self.seats.pop(slot)
-        if self.people and self.fill and self._stands(slot) and len(self.seats) < self.fill:
+        if stood and self.people and len(self.seats) < self.fill:
             self._seat_bot(slot, seat.hue)
             self.world.players[slot].waiting.clear()
             self._bots.add(slot, self.rng)

@@ -2,17 +2,17 @@
 
 import { CRATE } from "./rules.js";
 
-export const LIFT = 0.3;  // how high blocks stand, in tiles
+export const LIFT = 0.24;  // how high blocks stand, in tiles
 
 const DARK = {
   floor: ["#262b45", "#2a304c"], speck: "rgba(255,255,255,.035)", shade: "rgba(5,6,18,.34)", edge: "#1b1f33",
   wall: ["#8294d6", "#6a7cc0", "#44528c", "#2f3a66"], border: ["#56639c", "#465287", "#303a63", "#232b4b"],
-  crate: ["#eab272", "#d9974f", "#a96a33", "#7f4c23"], name: "#fff", nameEdge: "rgba(10,12,28,.85)", warn: "#ff4d5e", glow: 1,
+  crate: ["#eab272", "#d9974f", "#a96a33", "#7f4c23"], name: "#fff", nameEdge: "rgba(10,12,28,.85)", warn: "#ff4d5e", glow: 1, smoke: "170,176,200",
 };
 const LIGHT = {
   floor: ["#d3e6bd", "#cadfb2"], speck: "rgba(60,90,40,.10)", shade: "rgba(40,60,40,.22)", edge: "#9fb48c",
   wall: ["#b9c2dc", "#a0abcb", "#77829f", "#5f6984"], border: ["#94a07f", "#839070", "#646f55", "#525c45"],
-  crate: ["#f3c588", "#e3a860", "#b97a3e", "#90592a"], name: "#1d2433", nameEdge: "rgba(255,255,255,.9)", warn: "#e0203a", glow: 0.55,
+  crate: ["#f3c588", "#e3a860", "#b97a3e", "#90592a"], name: "#1d2433", nameEdge: "rgba(255,255,255,.9)", warn: "#e0203a", glow: 0.55, smoke: "110,106,100",
 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -44,6 +44,7 @@ export class Sprites {
     this.wall = block(this.colours.wall, this.stone);
     this.border = block(this.colours.border, this.hedge);
     this.crate = block(this.colours.crate, this.planks);
+    this.puff = puff(Math.round(t * 0.8), this.colours.smoke);
     this.items = [0, 1, 2].map((kind) => canvas(t, t, (c) => item(c, t, kind)));
   }
 
@@ -143,6 +144,15 @@ export class Sprites {
     const kinds = world.grid[cell] === CRATE ? this.crate : this.isBorder(world, cell) ? this.border : this.wall;
     return kinds[(cell * 7) % 4];
   }
+}
+
+function puff(size, tone) {
+  return canvas(size, size, (c) => {
+    const soft = c.createRadialGradient(size / 2, size / 2, 0, size / 2, size / 2, size / 2);
+    soft.addColorStop(0, `rgba(${tone},.75)`); soft.addColorStop(0.55, `rgba(${tone},.4)`); soft.addColorStop(1, `rgba(${tone},0)`);
+    c.fillStyle = soft;
+    c.fillRect(0, 0, size, size);
+  });
 }
 
 function item(c, t, kind) {

@@ -76,7 +76,7 @@ export class Effects {
     this.all = this.all.filter((one) => one.age < one.life);
   }
 
-  draw(c, t, dark) {
+  draw(c, t, puff) {
     for (const one of this.all) {
       if (one.wait > 0) continue;
       const gone = one.age / one.life, x = one.x * t, y = one.y * t, size = (one.size ?? 0.1) * t;
@@ -85,9 +85,9 @@ export class Effects {
         c.strokeStyle = one.tone; c.lineWidth = size; c.lineCap = "round";
         c.beginPath(); c.moveTo(x, y); c.lineTo(x - one.vx * t * 0.03, y - one.vy * t * 0.03); c.stroke();
       } else if (one.kind === "smoke") {
-        c.globalAlpha = (one.faint ? 0.25 : 0.34) * (1 - gone) * Math.min(1, gone * 6);
-        c.fillStyle = dark ? "#9aa0b8" : "#6d6a66";
-        c.beginPath(); c.arc(x, y, size * (1 + gone * 1.4), 0, 7); c.fill();
+        const r = size * (1.4 + gone * 1.8);
+        c.globalAlpha = (one.faint ? 0.45 : 0.6) * (1 - gone) * Math.min(1, gone * 6);
+        c.drawImage(puff, x - r, y - r, 2 * r, 2 * r);
       } else if (one.kind === "chip") {
         c.globalAlpha = Math.min(1, 3 * (1 - gone));
         c.save(); c.translate(x, y); c.rotate(one.spin * one.age * 3);

@@ -76,7 +76,7 @@ export class Hud {
 
   flash(text) {
     const shown = element("div", text, null, "count");
-    shown.style.fontSize = "4em";
+    shown.style.fontSize = "min(4em, 13vmin)";
     $("banner").replaceChildren(shown);
     clearTimeout(this.flashing);
     this.flashing = setTimeout(() => { if (shown.isConnected) shown.remove(); }, 900);

@@ -93,7 +93,7 @@ class Parade {
   constructor(canvas, me) {
     this.canvas = canvas;
     this.me = me;
-    this.tabs = HUES.slice(0, 6).map((hue, index) => ({ hue, x: index * 2.1, pace: 1.5 + 0.12 * ((index * 5) % 4) }));
+    this.tabs = [me.hue, ...HUES.filter((hue) => hue !== me.hue)].slice(0, 6).map((hue, index) => ({ hue, x: index * 2.1, pace: 1.5 + 0.12 * ((index * 5) % 4) }));
     this.bombs = [];
     this.last = 0;
   }

@@ -6,6 +6,9 @@ import { FLOOR, FUSE, UNIT, WALL } from "./rules.js";
 const CLOSING = 8;  // ticks between two walls that close in, see game/world.py
 const DYING = 750;  // ms
 
+// What has just happened may lie after the time of the frame, which is that of its beginning.
+const within = (value, low, high) => Math.min(high, Math.max(low, value));
+
 export class Stage {
   constructor(canvas, world, effects) {
     this.canvas = canvas;
@@ -81,15 +84,15 @@ export class Stage {
         if (item) this.item(item, column, row, at);
         const lies = world.bombs.get(cell);
         if (lies) {
-          const grown = Math.min(1, 0.5 + (at - lies.born) / 160);
-          bomb(c, (column + 0.5) * t, (row + 0.52) * t, t * grown, world.seats.get(lies.owner)?.hue ?? 0, (lies.explodes - now) / FUSE, at);
+          const grown = within(0.5 + (at - lies.born) / 160, 0.5, 1);
+          bomb(c, (column + 0.5) * t, (row + 0.46) * t, t * grown, world.seats.get(lies.owner)?.hue ?? 0, (lies.explodes - now) / FUSE, at);
         }
       }
       for (const one of players) if (one.row === row) hero(c, one.x, one.y, t, one);
     }
-    effects.draw(c, t, palette().glow === 1);
+    effects.draw(c, t, sprites.puff);
     glow(c, world.flames, world, t, now, palette().glow);
-    this.names(players);
+    this.names(players, at);
   }
 
   // Where each player is in this frame, the farthest first.
@@ -97,7 +100,7 @@ export class Stage {
     const { world } = this, t = this.t, shown = [];
     for (const player of world.players.values()) {
       const seat = world.seats.get(player.slot);
-      const dead = player.alive ? 0 : player.diedAt ? (at - player.diedAt) / DYING : 1;
+      const dead = player.alive ? 0 : player.diedAt ? Math.max(0.001, (at - player.diedAt) / DYING) : 1;
       if (dead >= 1) continue;
       const { x, y } = dead ? player.seen : world.shown(player, part);
       const dx = x - player.seen.x, dy = y - player.seen.y, way = Math.abs(dx) + Math.abs(dy);
@@ -117,9 +120,9 @@ export class Stage {
   }
 
   item(item, column, row, at) {
-    const { c, t, sprites } = this, fresh = Math.min(1, (at - item.since) / 220), size = t * (0.3 + 0.7 * fresh);
+    const { c, t, sprites } = this, fresh = within((at - item.since) / 220, 0, 1), size = t * (0.3 + 0.7 * fresh);
     const bob = Math.sin(at / 300 + column) * t * 0.03;
-    c.drawImage(sprites.items[item.kind], (column + 0.5) * t - size / 2, (row + 0.5) * t - size / 2 + bob, size, size);
+    c.drawImage(sprites.items[item.kind], (column + 0.5) * t - size / 2, (row + 0.43) * t - size / 2 + bob, size, size);
   }
 
   // The tiles that become walls next.
@@ -140,8 +143,8 @@ export class Stage {
     c.globalAlpha = 1;
   }
 
-  names(players) {
-    const { c, t } = this, size = Math.max(t * 0.27, 10 * (devicePixelRatio || 1)), colours = palette();
+  names(players, at) {
+    const { c, t, world } = this, size = Math.max(t * 0.27, 10 * (devicePixelRatio || 1)), colours = palette();
     c.font = `700 ${size}px system-ui, sans-serif`;
     c.textAlign = "center"; c.textBaseline = "bottom"; c.lineJoin = "round";
     for (const one of players) {
@@ -152,6 +155,12 @@ export class Stage {
       c.fillStyle = one.me ? colour(one.hue, colours.glow === 1 ? 78 : 34, 90) : colours.name; c.fillText(one.name, x, y);
     }
     c.globalAlpha = 1;
+    const mine = world.phase === "starting" && players.find((one) => one.me);
+    if (mine) {  // this one is you
+      const y = mine.y - t * (1.15 + 0.12 * Math.sin(at / 130));
+      c.fillStyle = colour(mine.hue, 62, 90); c.strokeStyle = colours.nameEdge; c.lineWidth = t * 0.08;
+      c.beginPath(); c.moveTo(mine.x - t * 0.22, y - t * 0.3); c.lineTo(mine.x + t * 0.22, y - t * 0.3); c.lineTo(mine.x, y); c.closePath(); c.stroke(); c.fill();
+    }
   }
 }
 
