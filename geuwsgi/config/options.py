@@ -108,6 +108,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("http", "str", "the same; no router process stands in between", "Addresses", metavar="ADDRESS", repeatable=True),
     Option("listen", "int", "length of the queue of connections not yet accepted", "Addresses", "N", "l", default=1024, minimum=1),
+    _flag("reuse-port", "Addresses", "a socket for each worker (SO_REUSEPORT), among which the kernel distributes connections"),
     Option(
         "chmod-socket",
         "mode",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
 from ..errors import AppLoadError
 from ..log import log
+from ..server.acceptor import NOT_ACCEPTING
 from ..shared import scoreboard
 from . import control, originals
 from .ending import leave
@@ -73,6 +74,8 @@ class Master:
         self.instance = instance
         self.workers = [WorkerProcess(number) for number in range(1, instance.settings.processes + 1)]
         self.rows = instance.scoreboard.rows()
+        for row in self.rows:
+            row[scoreboard.CONNECTIONS] = NOT_ACCEPTING
         self.status = 0
         self.stopping = False
         self._announced = False
@@ -257,7 +260,8 @@ class Master:
         pid, worker.pid, worker.deadline = worker.pid, 0, None
         row = self.rows[worker.id - 1]
         row[scoreboard.PID], row[scoreboard.STATE] = 0, scoreboard.ABSENT
-        row[scoreboard.RUNNING] = row[scoreboard.CONNECTIONS] = 0
+        row[scoreboard.RUNNING] = 0
+        row[scoreboard.CONNECTIONS] = NOT_ACCEPTING
         if self.stopping:
             log(f"worker {worker.id} buried after {max(1, round(time.monotonic() - worker.started))} seconds")
             return

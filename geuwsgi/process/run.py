@@ -103,7 +103,8 @@ class Instance:
     Attributes:
         config: what was asked for.
         settings: the part of it that concerns processes.
-        listeners: bound sockets.
+        listeners: bound sockets, with `--reuse-port` those of worker 1.
+        more_listeners: with `--reuse-port` those of the workers behind it, a list for each.
         mounts: the loaded applications; empty in a master with `--lazy-apps`.
         daemons: attached ones; None before they are started and in workers.
         meeting: where the workers' channels meet.
@@ -117,6 +118,7 @@ class Instance:
         self.cores = settings.cores(config)
         self.scoreboard = Scoreboard(self.settings.processes)
         self.listeners: list[Listener] = []
+        self.more_listeners: list[list[Listener]] = []
         self.mounts: list[Mount] = []
         self.daemons: Optional[Daemons] = None
         self.meeting: Optional[Meeting] = None
@@ -203,7 +205,9 @@ class Instance:
             if listener is not None:
                 handed.remove(listener)
             else:
-                listener = open_listener(address, asked.backlog, unix_mode=asked.unix_mode, option=option, source=source)
+                listener = open_listener(
+                    address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=option, source=source
+                )
             self.listeners.append(listener)
         self.listeners += handed
         limit = environment.backlog_limit()
@@ -211,6 +215,20 @@ class Instance:
             log(f"--listen {asked.backlog} is more than the kernel's limit (net.core.somaxconn): the queue is {limit} connections long")
         if not self.listeners:
             raise ConfigError("nowhere to listen: give an address, such as --http :8080")
+
+        if asked.reuse_port:
+            # Made here and not by the workers: when one dies, what waits in its queue is for its successor.
+            self.more_listeners = [
+                [
+                    open_listener(listener.address, asked.backlog, reuse_port=True) if listener.bound_by_us else listener
+                    for listener in self.listeners
+                ]
+                for _ in range(1, asked.processes)
+            ]
+
+    def listeners_of(self, worker_id: int) -> list[Listener]:
+        """What a worker accepts on."""
+        return self.more_listeners[worker_id - 2] if self.more_listeners and worker_id > 1 else self.listeners
 
     def _write_pidfile(self) -> None:
         # After the sockets: the second start of a running server fails there and leaves the first one's pidfile alone.
@@ -268,8 +286,9 @@ class Instance:
         """Undo the start, as far as it got."""
         if self.daemons is not None:
             self.daemons.stop()
-        for listener in self.listeners:
-            listener.sock.close()
+        for listeners in (self.listeners, *self.more_listeners):
+            for listener in listeners:
+                listener.sock.close()
         self.remove_files()
 
     def abort(self) -> NoReturn:

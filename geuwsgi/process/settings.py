@@ -25,6 +25,7 @@ class ProcessSettings:
     Attributes:
         addresses: (option, address, where it was given) of every listening socket, in the order they are bound.
         backlog: `--listen`.
+        reuse_port: every worker has sockets of its own (`--reuse-port`).
         unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
         daemons: commands of `--attach-daemon`.
         app: where the applications are.
@@ -47,6 +48,7 @@ class ProcessSettings:
 
     addresses: tuple[tuple[str, str, Optional[str]], ...]
     backlog: int
+    reuse_port: bool
     unix_mode: Optional[int]
     daemons: tuple[str, ...]
     app: AppSettings
@@ -79,6 +81,7 @@ def process_settings(config: Config) -> ProcessSettings:
             for index, address in enumerate(config.get(option))
         ),
         backlog=config.get("listen"),
+        reuse_port=config.get("reuse-port"),
         unix_mode=_unix_mode(config),
         daemons=tuple(config.get("attach-daemon")),
         app=app_settings(config),

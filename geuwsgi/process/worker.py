@@ -16,9 +16,11 @@ from gevent.hub import get_hub
 
 from ..api import module
 from ..log import log
+from ..server.acceptor import Share
 from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
+from ..shared import scoreboard
 from . import control, settings
 from .signals import Signals
 
@@ -66,7 +68,11 @@ class Worker:
         files = self.settings.static
         static = StaticFiles(files) if files.check or files.maps else None
         application = application_for(instance.mounts, static, instance.settings.manage_script_name)
-        self.server = Server(application, instance.listeners, self.settings)
+        share = None
+        if instance.settings.processes > 1 and not instance.settings.reuse_port:
+            board = instance.scoreboard
+            share = Share(board.column(scoreboard.CONNECTIONS), board.column(scoreboard.ACCEPTED), worker_id - 1)
+        self.server = Server(application, instance.listeners_of(worker_id), self.settings, share)
         assert instance.meeting is not None
         self.channels = self.server.channels = instance.meeting.hub_for_worker()
         module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])

@@ -65,6 +65,11 @@ class Listener:
         return port == self.port != 0 and (host == self.host or (not host and self.host in ("0.0.0.0", "::")))
 
     @property
+    def bound_by_us(self) -> bool:
+        """Whether it is a TCP socket that others may share a port with (`reuse_port`)."""
+        return bool(self.host) and self.number < 0
+
+    @property
     def url(self) -> str:
         """The address for a person to click on, such as "http://127.0.0.1:43211"."""
         return f"http://{self.address}" if self.host else f"unix:{self.address}"

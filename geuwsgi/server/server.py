@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import errno
-import socket as stdlib_socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import gevent
-from gevent.server import StreamServer
 
 from ..log import log
+from .acceptor import Acceptor, Share
 from .accesslog import AccessLog
-from .connection import HTTPConnection
 from .cores import Cores
 from .filewrapper import FileWrapper
 from .keepalive import Keepalive
 from .transport import Sweeper
 
 if TYPE_CHECKING:
+    from .connection import HTTPConnection
     from .listener import Listener
     from .request import Request
     from .settings import ServerSettings
@@ -30,79 +28,8 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: The emulated release, as uwsgi.version in the environ.
 UWSGI_VERSION = b"2.0.31"
 
-#: `accept` fails with these until somebody closes something: trying again at once would only burn the processor.
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-#: Seconds to wait then.
-ACCEPT_PAUSE = 0.5
-
 #: Seconds that a killed request has to run its `finally` clauses.
 KILL_TIMEOUT = 1.0
-
-
-class ConnectionGreenlet(gevent.Greenlet):  # type: ignore[type-arg]  # not generic at run time
-    """Serves one connection. A Greenlet, since applications link to the current one; without the stack of its creator,
-    which gevent would keep with each."""
-
-    spawning_stack_limit = 0
-
-
-class Acceptor(StreamServer):
-    """Accepts on one listener.
-
-    Args:
-        listener: what to accept on.
-        server: whose connections they become.
-    """
-
-    def __init__(self, listener: Listener, server: Server) -> None:
-        self._server = server
-        self._exhausted = False
-        self.template = server.environ_template(listener)
-        self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
-        super().__init__(_gevent_socket(listener.sock), self.do_handle)
-
-    def do_handle(self, *accepted: Any) -> None:
-        """Start the greenlet of an accepted connection. Runs in the hub.
-
-        Not gevent's own, which keeps the socket and two more frames for as long as the connection lives: a websocket may
-        stay for days.
-        """
-        sock, address = accepted
-        template = self.template.copy()
-        if self.tcp:
-            template["REMOTE_ADDR"] = address[0]
-            template["REMOTE_PORT"] = str(address[1])
-            try:
-                sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
-            except OSError:
-                pass  # the client has left already, on systems that tell so here
-        connection = HTTPConnection(sock, self._server, template)
-        self._server.connections.add(connection)
-        connection.greenlet = ConnectionGreenlet.spawn(connection.serve)
-
-    def do_read(self) -> Any:
-        try:
-            accepted = super().do_read()
-        except OSError as error:
-            if error.errno == errno.ECONNABORTED:
-                return None
-            if error.errno not in _EXHAUSTED:
-                raise
-            if not self._exhausted:
-                self._exhausted = True
-                log(f"cannot accept connections for the moment: {error.strerror}; they wait in the backlog")
-            self.stop_accepting()
-            gevent.spawn_later(ACCEPT_PAUSE, self._start_again)
-            return None
-        if accepted:
-            self._exhausted = False
-        return accepted
-
-    def _start_again(self) -> None:
-        if self.started and not self._server.stopping:
-            self.start_accepting()
 
 
 class Server:
@@ -112,6 +39,7 @@ class Server:
         application: the callable, routing and static files included.
         listeners: bound, listening sockets.
         settings: limits and habits.
+        share: the connections of all workers that accept on the same listeners; None where this one is alone.
 
     Attributes:
         application: may be replaced while running.
@@ -131,8 +59,11 @@ class Server:
         keep_connections: connections outlive their requests.
     """
 
-    def __init__(self, application: Application, listeners: Sequence[Listener], settings: ServerSettings) -> None:
+    def __init__(
+        self, application: Application, listeners: Sequence[Listener], settings: ServerSettings, share: Optional[Share] = None
+    ) -> None:
         self.application = application
+        self.share = share
         self.settings = settings
         self.running: dict[int, Request] = {}
         self.connections: set[HTTPConnection] = set()
@@ -158,6 +89,8 @@ class Server:
     def start(self) -> None:
         """Begin to accept."""
         self.sweeper.start()
+        if self.share is not None:
+            self.share.set(0)
         self._acceptors = [Acceptor(listener, self) for listener in self._listeners]
         for acceptor in self._acceptors:
             acceptor.start()
@@ -174,6 +107,8 @@ class Server:
         self.keep_connections = False
         for acceptor in self._acceptors:
             acceptor.stop_accepting()
+        if self.share is not None:
+            self.share.withdraw()
         for websocket in self.keepalive.connections():
             websocket.close(1001, "server is shutting down")
         for connection in list(self.connections):
@@ -203,9 +138,17 @@ class Server:
         while len(self.keepalive) and time.monotonic() < deadline:
             gevent.sleep(0.01)
 
+    def admit(self, connection: HTTPConnection) -> None:
+        """A connection was accepted."""
+        self.connections.add(connection)
+        if self.share is not None:
+            self.share.accepted(len(self.connections))
+
     def forget(self, connection: HTTPConnection) -> None:
         """A connection has ended."""
         self.connections.discard(connection)
+        if self.share is not None and not self.stopping:
+            self.share.set(len(self.connections))
 
     def environ_template(self, listener: Listener) -> dict[str, Any]:
         """What all environs of a listener share."""
@@ -233,10 +176,3 @@ class Server:
 def _no_suspend(request: Request) -> None:
     """Without the async API there is nothing to wait for; others get their turn, as in uWSGI."""
     gevent.sleep(0)
-
-
-def _gevent_socket(sock: Any) -> Any:
-    """The listening socket as a gevent socket, whatever kind it is."""
-    if hasattr(sock, "_sock") or hasattr(sock, "hub"):
-        return sock
-    return gevent.socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())

@@ -22,8 +22,10 @@ DELTA_REQUESTS = 5
 EXCEPTIONS = 6
 #: Requests being served.
 RUNNING = 7
-#: Connections open, websockets included.
+#: Connections open, websockets included; a number beyond all others for a worker that accepts none. (m) for a dead one.
 CONNECTIONS = 8
+#: Connections ever accepted.
+ACCEPTED = 14
 #: Bytes sent.
 TRANSMITTED = 9
 #: Microseconds spent in requests, and in one of them on average.
@@ -62,6 +64,10 @@ class Scoreboard:
         """All rows, that of worker 1 first."""
         return [self.row(number) for number in range(1, self.workers + 1)]
 
+    def column(self, column: int) -> memoryview:
+        """That number of each worker, to be indexed from 0."""
+        return self._words[column::_COLUMNS]
+
     def total(self, column: int) -> int:
         """The sum of a column."""
-        return sum(self._words[column::_COLUMNS])
+        return sum(self.column(column))

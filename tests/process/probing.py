@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import psutil
@@ -38,13 +39,21 @@ def ask(server: Geuwsgi, expression: str) -> Any:
 def ask_all(server: Geuwsgi, expression: str, workers: int) -> list[Any]:
     """What it is in each of the workers, by number."""
     answers: dict[int, Any] = {}
+    held: list[socket.socket] = []
 
     def everybody() -> bool:
         number, answer = ask(server, f"uwsgi.worker_id(), ({expression})")
         answers[number] = answer
+        if len(answers) < workers:
+            # Whoever has answered holds a connection now, so that the next one is for another worker.
+            held.append(socket.create_connection(("127.0.0.1", server.port)))
         return len(answers) == workers
 
-    wait_until(everybody, 10, f"an answer of all {workers} workers")
+    try:
+        wait_until(everybody, 10, f"an answer of all {workers} workers")
+    finally:
+        for sock in held:
+            sock.close()
     return [answer for _, answer in sorted(answers.items())]
 
 
