@@ -63,6 +63,8 @@ class Environment:
         if borrow:
             # A path file inside a path that a path file names is not followed: an editable geuwsgi there stays out of sight.
             packages = Path(succeed(self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+            # Before Python 3.12 a new environment brings an old setuptools, which would come first.
+            succeed(self.python, "-m", "pip", "uninstall", "-q", "-y", "setuptools", cwd=folder)
             (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n" + sysconfig.get_path("platlib") + "\n")
         assert run(self.python, "-c", "import geuwsgi", cwd=folder).returncode == 1
 

@@ -442,8 +442,8 @@ def test_a_bomb(decoder_class: Decoders) -> None:
                 tracemalloc.stop()
             assert code_of(decoder) == 1009
             assert not decoder.messages
-            # The frame itself, unmasked, zlib's rest of it, and the message twice at most.
-            assert peak < 2 * size + 3 * limit + (1 << 20)
+            # What was fed, a few times (the pure decoder unmasks with large integers), and the message a few times.
+            assert peak < 6 * size + 3 * limit + (1 << 20)
 
 
 def test_the_bomb_is_not_inflated() -> None:
