@@ -171,17 +171,17 @@ def test_a_pong_that_came_while_the_hub_was_blocked() -> None:
 def test_a_slow_reader_is_alive() -> None:
     # The ping waits behind megabytes in two kernels, for longer than any tolerance; that they move is a sign of life.
     script = Script()
-    with websockets(script, ping_freq=0.1, pong_tolerance=0.2, outbox_high=1 << 30) as server:
-        client = server.open()
-        size = 16 << 20
+    with websockets(script, ping_freq=0.1, pong_tolerance=0.4, outbox_high=1 << 30) as server:
+        client = server.open(receive_buffer=1 << 16)
+        size = 8 << 20
         script.do(lambda connection: connection.send(BINARY, b"x" * size))
         taken = 0
-        while taken < size:
-            data = client.sock.recv(1 << 17)
+        while taken < size - (1 << 20):
+            data = client.sock.recv(1 << 16)
             assert data
             taken += len(data)
-            gevent.sleep(0.02)
-        assert server.talks[0].open
+            gevent.sleep(0.015)
+            assert server.talks[0].open
 
 
 def test_a_reader_that_has_stopped_is_dead() -> None:
