@@ -7,10 +7,13 @@ Without a compiler, or without Cython, the installation succeeds all the same an
 
 from __future__ import annotations
 
+import glob
 import os
 import runpy
 
 from setuptools import Extension, setup
+
+BUILD = os.path.join("build", "cython")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -31,14 +34,19 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     modules = []
+    declarations = glob.glob(os.path.join("geuwsgi", "*", "*.pxd"))
     for twin in runpy.run_path(os.path.join("geuwsgi", "accel.py"))["TWINS"]:
         package, _, name = twin.rpartition(".")
         folder = os.path.join("geuwsgi", *package.split("."))
         written_by_hand = os.path.join(folder, f"_{name}.pyx")
         # Most are compiled from the module itself, with C types from `_name.pxd` where there is one.
         source = written_by_hand if os.path.exists(written_by_hand) else os.path.join(folder, f"{name}.py")
+        # Cython looks for a change of `name.pxd`, but ours is `_name.pxd`, and may be used by others too.
+        generated = os.path.join(BUILD, os.path.splitext(source)[0] + ".c")
+        if os.path.exists(generated) and any(os.path.getmtime(path) > os.path.getmtime(generated) for path in declarations):
+            os.remove(generated)
         modules.append(Extension(f"geuwsgi.{package}._{name}", [source], extra_compile_args=["-O3"]))
-    modules = cythonize(modules, compiler_directives=DIRECTIVES, build_dir="build/cython", quiet=True)
+    modules = cythonize(modules, compiler_directives=DIRECTIVES, build_dir=BUILD, quiet=True)
     for module in modules:
         module.optional = True  # cythonize() returns new objects, without the flag of those that it was given
     return modules

@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 from ..accel import use_compiled
 from ..errors import ConnectionClosed, HTTPError, WebSocketError
 from ..protocol.frames import BINARY, NORMAL_CLOSURE, TEXT, close_code_allowed
+from ..protocol.masking import is_ascii
 from ..server.request import Request, find_request
 from ..server.upgrade import accept
 from ..server.websocket import WebSocketConnection
@@ -121,7 +122,7 @@ def websocket_send(message: Message, request_context: Any = None) -> None:
     if isinstance(message, str):
         message = message.encode("utf-8")
     elif isinstance(message, bytes):
-        if not message.isascii():
+        if not is_ascii(message):
             try:
                 message.decode("utf-8")
             except UnicodeDecodeError:

@@ -41,3 +41,26 @@ def apply_mask(bytes data not None, bytes key not None, Py_ssize_t offset=0, Py_
         target[i] = source[i] ^ rotated[i & 7]
         i += 1
     return result
+
+
+def is_ascii(bytes data not None):
+    """As `geuwsgi.protocol.masking.is_ascii`."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef const unsigned char *source = <const unsigned char *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t i = 0, stop
+    cdef uint64_t word, seen = 0
+    # In blocks, so that the compiler can use vector instructions and a long text that is not ASCII is left early.
+    while size - i >= 8:
+        stop = i + 4096
+        if stop > size - 7:
+            stop = size - 7
+        while i < stop:
+            memcpy(&word, source + i, 8)
+            seen |= word
+            i += 8
+        if seen & 0x8080808080808080U:
+            return False
+    while i < size:
+        seen |= source[i]
+        i += 1
+    return (seen & 0x8080808080808080U) == 0

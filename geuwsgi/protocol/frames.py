@@ -64,18 +64,24 @@ def encode_frame(opcode: int, payload: bytes, rsv1: bool = False) -> bytes:
         opcode: TEXT, BINARY, CLOSE, PING or PONG.
         payload: the bytes behind the header; at most 125 for a control frame.
         rsv1: set the first reserved bit (a compressed message, RFC 7692).
-
-    Source: RFC 6455 section 5.2: the length takes its shortest form.
     """
     size = len(payload)
     if size < 126 and not rsv1:
         return _SHORT_HEADERS[opcode][size] + payload
+    return encode_header(opcode, size, rsv1) + payload
+
+
+def encode_header(opcode: int, size: int, rsv1: bool = False) -> bytes:
+    """What stands before the payload in the frame that `encode_frame` makes.
+
+    Source: RFC 6455 section 5.2: the length takes its shortest form.
+    """
     first = FIN | opcode | (RSV1 if rsv1 else 0)
     if size < 126:
-        return bytes((first, size)) + payload
+        return bytes((first, size))
     if size < 65536:
-        return _pack_16(first, 126, size) + payload
-    return _pack_64(first, 127, size) + payload
+        return _pack_16(first, 126, size)
+    return _pack_64(first, 127, size)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

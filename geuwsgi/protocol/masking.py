@@ -1,4 +1,4 @@
-"""RFC 6455 section 5.3: XOR with the frame's four-byte key."""
+"""What happens to every payload byte: XOR with the frame's four-byte key (RFC 6455 section 5.3), and the cheap half of the UTF-8 check."""
 
 from __future__ import annotations
 
@@ -31,4 +31,9 @@ def apply_mask(data: bytes, key: bytes, offset: int = 0, start: int = 0, stop: O
     return (int.from_bytes(data, "little") ^ int.from_bytes(stream, "little")).to_bytes(size, "little")
 
 
-use_compiled(globals(), "apply_mask")
+def is_ascii(data: bytes) -> bool:
+    """Whether all bytes are below 128, so that they are UTF-8 without a further look."""
+    return data.isascii()
+
+
+use_compiled(globals(), "apply_mask", "is_ascii")

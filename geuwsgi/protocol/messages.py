@@ -30,7 +30,7 @@ from .frames import (
     TEXT,
     close_code_allowed,
 )
-from .masking import apply_mask
+from .masking import apply_mask, is_ascii
 
 #: (opcode, payload): a whole message (TEXT, BINARY) or a control frame (CLOSE, PING, PONG).
 Item = tuple[int, bytes]
@@ -192,7 +192,7 @@ class MessageDecoder:
             if control:
                 self._deliver_control(opcode, payload)
             else:
-                if opcode == TEXT and not payload.isascii():
+                if opcode == TEXT and not is_ascii(payload):
                     try:
                         payload.decode("utf-8")
                     except UnicodeDecodeError:

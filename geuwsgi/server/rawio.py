@@ -6,8 +6,9 @@ from typing import Any, Optional, Union
 
 from ..accel import use_compiled
 
-#: Bytes asked of the kernel at once.
+#: Bytes asked of the kernel at once, and of a connection that has filled that.
 READ_SIZE = 65536
+LARGE_READ_SIZE = 262144
 
 
 def receive(sock: Any, fd: int, size: int = READ_SIZE) -> Optional[bytes]:
@@ -16,7 +17,7 @@ def receive(sock: Any, fd: int, size: int = READ_SIZE) -> Optional[bytes]:
     Args:
         sock: the plain, non-blocking socket object.
         fd: its number; the compiled twin uses only this.
-        size: bytes to ask for, at most READ_SIZE.
+        size: bytes to ask for, at most LARGE_READ_SIZE.
 
     Returns:
         up to `size` bytes; b"" when the peer has ended or TCP is broken; None when nothing is there.
@@ -43,4 +44,18 @@ def transmit(sock: Any, fd: int, data: Union[bytes, bytearray, memoryview]) -> i
         return -1
 
 
-use_compiled(globals(), "receive", "transmit")
+def transmit_two(sock: Any, fd: int, head: bytes, body: bytes) -> int:
+    """As `transmit` for two pieces, without joining them.
+
+    Returns:
+        bytes taken of both together, 0 or -1 as `transmit`.
+    """
+    try:
+        return sock.sendmsg((head, body))  # type: ignore[no-any-return]
+    except (BlockingIOError, InterruptedError):
+        return 0
+    except OSError:
+        return -1
+
+
+use_compiled(globals(), "receive", "transmit", "transmit_two")

@@ -34,7 +34,7 @@ from ..protocol.frames import (
 from ..protocol.messages import MessageDecoder
 from .descriptor import Readiness, forget, take_over
 from .keepalive import unacknowledged
-from .rawio import READ_SIZE, receive
+from .rawio import LARGE_READ_SIZE, READ_SIZE, receive
 from .writer import FrameWriter
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class WebSocketConnection:
         if self._error is None:
             self.messages_sent += 1
             writer = self.writer
-            writer.send_frame(writer.encode(opcode, payload))
+            writer.send_message(opcode, payload)
             if writer.size > self._settings.outbox_high:
                 writer.wait()
         if self._error is not None:
@@ -330,6 +330,9 @@ class WebSocketConnection:
             self._peer_ended()
             return
         self.heard = True
+        if len(data) == READ_SIZE and self._read_size == READ_SIZE:
+            # It sends large messages: read them whole, which saves joining their pieces.
+            self._read_size = LARGE_READ_SIZE
         self.feed(data)
 
     def feed(self, data: bytes) -> None:

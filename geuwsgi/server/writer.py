@@ -15,8 +15,8 @@ from greenlet import getcurrent
 
 from ..accel import use_compiled
 from ..protocol.deflate import Deflater
-from ..protocol.frames import TRY_AGAIN_LATER, encode_frame
-from .rawio import transmit
+from ..protocol.frames import TRY_AGAIN_LATER, encode_frame, encode_header
+from .rawio import transmit, transmit_two
 
 if TYPE_CHECKING:
     from .settings import WebSocketSettings
@@ -27,6 +27,9 @@ Item = Union[bytes, bytearray, memoryview]
 
 #: Small frames are joined up to this many bytes for one system call.
 JOIN_LIMIT = 65536
+
+#: Messages from this size on are sent without joining header and payload.
+SPLIT_SIZE = 8192
 
 #: What `deliver` does with a message that does not fit.
 DROP_NEWEST, DROP_OLDEST, CLOSE = 0, 1, 2
@@ -128,6 +131,26 @@ class FrameWriter:
             self._owner.writer_broken()
             return
         self._outbox = deque((memoryview(frame)[sent:] if sent else frame,))
+        self.size = size - sent
+        self._watch()
+
+    def send_message(self, opcode: int, payload: bytes) -> None:
+        """Encode and send a message."""
+        if len(payload) < SPLIT_SIZE or self._deflater is not None or self.size or self.corked or self._native is None:
+            self.send_frame(self.encode(opcode, payload))
+            return
+        # Large and nothing before it: the kernel takes header and payload from where they are.
+        header = encode_header(opcode, len(payload))
+        size = len(header) + len(payload)
+        self.bytes_sent += size
+        sent = transmit_two(self._native, self._fd, header, payload)
+        if sent == size:
+            return
+        if sent < 0:
+            self._owner.writer_broken()
+            return
+        rest: Item = memoryview(payload)[sent - len(header) :] if sent >= len(header) else (header + payload)[sent:]
+        self._outbox = deque((rest,))
         self.size = size - sent
         self._watch()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geuwsgi.protocol.masking import apply_mask
+from geuwsgi.protocol.masking import apply_mask, is_ascii
 from tests.protocol.wire import mask
 
 keys = st.binary(min_size=4, max_size=4)
@@ -56,3 +56,12 @@ def test_twice_is_once_too_many(data: bytes, key: bytes, offset: int) -> None:
 def test_in_two_parts_as_in_one(data: bytes, key: bytes, position: int) -> None:
     position = min(position, len(data))
     assert apply_mask(data[:position], key) + apply_mask(data[position:], key, position) == apply_mask(data, key)
+
+
+@pytest.mark.parametrize("size", [*range(20), 4095, 4096, 4097, 4103, 4104, 4105, 8200, 65536])
+def test_ascii(size: int) -> None:
+    text = bytes(index % 128 for index in range(size))
+    assert is_ascii(text)
+    for position in {0, size // 2, size - 8, size - 1}:
+        if 0 <= position < size:
+            assert not is_ascii(text[:position] + b"\x80" + text[position + 1 :])
