@@ -6,8 +6,12 @@ Echoes each message with the number of events so far that brought nothing, which
 import asyncio
 import select
 import selectors
+import threading
 
 import uwsgi
+
+# asyncio knows one running loop per thread, and all requests are served in one.
+one_loop = threading.Lock()
 
 
 def by_select(fd):
@@ -42,7 +46,8 @@ def by_asyncio(fd):
         finally:
             loop.remove_reader(fd)
 
-    asyncio.run(wait())
+    with one_loop:
+        asyncio.run(wait())
 
 
 def application(env, start_response):
