@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,21 @@ from tests.harness.redis import RedisServer
 from tests.harness.servers import UWSGI, Geuwsgi, server_environment
 
 StartServer = Callable[..., Geuwsgi]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CI=true a test that was skipped because something is not installed fails the run.
+
+    `missing()` sees to system programs; this is for `pytest.importorskip` and its like.
+    """
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") != "true" or reporter is None:
+        return
+    skips = [report.longrepr for report in reporter.stats.get("skipped", ())]
+    absent = [f"{file}:{line}: {reason}" for file, line, reason in skips if re.search("could not import|not installed|not built", reason)]
+    if absent:
+        reporter.write_line("with CI=true nothing may be missing:\n" + "\n".join(absent), red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _finish_all(servers: list[Any]) -> None:
