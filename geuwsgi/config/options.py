@@ -229,7 +229,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     # Channels
     Option("channel", "str", "a channel that exists from the start", "Channels", "NAME", repeatable=True),
-    Option("channel-strict", "flag", "only channels named with --channel exist", "Channels"),
+    Option("channel-strict", "flag", "only channels named with --channel exist", "Channels", default=False),
     Option(
         "channel-backend",
         "str",
