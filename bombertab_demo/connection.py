@@ -12,6 +12,7 @@ from .limits import Allowance
 from .protocol import Commands, Message, Mistake, encode, parse
 from .room import LOBBY, QUESTIONS, Room, page_channel, room_channel
 from .rooms import Here, Way, find, open_room
+from .settings import RATE
 
 POLICY = 1008  # RFC 6455 section 7.4.1
 
@@ -34,8 +35,8 @@ class Connection:
         self._answerer: Any = None
         self._in_lobby = False
         # A page sends a command in each tick in which it moves, and a ping a second; a bad network delivers late and together.
-        self._messages = Allowance(rate=60, burst=240)
-        self._commands = Allowance(rate=36, burst=240)
+        self._messages = Allowance(rate=2 * RATE, burst=8 * RATE)
+        self._commands = Allowance(rate=1.2 * RATE, burst=8 * RATE)
         self._entrances = Allowance(rate=0.5, burst=12)
         self._sayings = Allowance(rate=1, burst=6)
         self._mistakes = Allowance(rate=0.1, burst=6)

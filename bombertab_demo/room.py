@@ -16,14 +16,14 @@ import gevent.event
 import uwsgi
 
 from .game.match import Match
-from .game.units import TICKS_PER_SECOND
 from .pacing import Pace
 from .protocol import Commands, Message, encode, moves, player_record
+from .settings import BACK_WITHIN, RATE
 from .snapshot import seats, snapshot
 
-BACK_WITHIN = 10.0  #: seconds in which a page that was lost finds its player again
 SILENT = 6.0  #: seconds without a word of the worker that has a page, after which the page is taken for lost
-KEYFRAME = TICKS_PER_SECOND  #: ticks after which all players are told, moved or not: a lost message is made good by then
+KEYFRAME = RATE  #: ticks after which all players are told, moved or not: a lost message is made good by then
+EMPTY_FOR = 1.0  #: seconds without anybody after which a room is closed
 LOBBY_EVERY = 2.0  #: seconds between the lines for the lobby when nothing changes
 CHAT_KEPT = 20
 MAX_MEMBERS = 64
@@ -79,7 +79,7 @@ class Room:
         self.match = Match(secrets.randbits(32), fill)
         self.members: dict[str, Member] = {}
         self.closed = gevent.event.Event()
-        self.pace = Pace(TICKS_PER_SECOND)
+        self.pace = Pace(RATE)
         self._number = 0
         self._told: dict[int, bytes] = {}
         self._chat: deque[Message] = deque(maxlen=CHAT_KEPT)
@@ -219,7 +219,7 @@ class Room:
             if self.closed.is_set():
                 return
             self.tick()
-            if self.pace.ticks % TICKS_PER_SECOND == 0:
+            if self.pace.ticks % RATE == 0:
                 self._each_second()
 
     def tick(self) -> None:
@@ -262,7 +262,7 @@ class Room:
                 self.leave(page)
         if self.members:
             self._empty_since = now
-        elif now - self._empty_since > BACK_WITHIN:
+        elif now - self._empty_since > EMPTY_FOR:
             self.close()
         self.tell_lobby()
 
@@ -276,7 +276,8 @@ class Room:
     def give_way(self) -> None:
         """End it because an older room of the same name exists: its pages are asked to say hello there."""
         self.close()
-        self._publish(encode({"t": "moved"}))
+        for page in self.members:
+            self._tell(page, {"t": "moved"})
 
     def tell_lobby(self, asked: bool = False) -> None:
         """The room's line in the lobby, when it has changed, is old, or was asked for."""
@@ -299,7 +300,7 @@ class Room:
     # -- telling
 
     def _snapshot(self) -> Message:
-        return snapshot(self.match, self._number, self._away())
+        return snapshot(self.match, RATE, self._number, self._away())
 
     def _away(self) -> set[int]:
         return {member.slot for member in self.members.values() if member.lost is not None and member.slot is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from .game.match import Match
-from .game.units import TICKS_PER_SECOND
 from .protocol import Message
 
 
@@ -17,10 +16,11 @@ def seats(match: Match, away: set[int]) -> list[list[Any]]:
     ]
 
 
-def snapshot(match: Match, number: int, away: set[int]) -> Message:
+def snapshot(match: Match, rate: int, number: int, away: set[int]) -> Message:
     """Everything, in the numbers that the events use. Times are ticks from now.
 
     Args:
+        rate: ticks a second.
         number: of the last event message; the page goes on with the next.
         away: slots whose player has lost the connection.
     """
@@ -30,7 +30,7 @@ def snapshot(match: Match, number: int, away: set[int]) -> Message:
         "t": "snap",
         "n": number,
         "clock": match.clock,
-        "rate": TICKS_PER_SECOND,
+        "rate": rate,
         "width": world.arena.width,
         "height": world.arena.height,
         "grid": "".join(map(str, world.arena.cells)),

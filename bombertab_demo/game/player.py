@@ -9,7 +9,8 @@ from .units import DOWN, UNIT, centre
 
 BOMB = 8  #: the bit of a command that places a bomb; the lower ones are the direction
 MAX_CREDIT = 12  #: commands that may be caught up at once after the network held them back
-MAX_WAITING = 24  #: commands kept for the coming ticks
+MAX_WAITING = 64  #: commands taken in between two ticks
+MAX_LATE = 4  #: commands kept for the coming ticks; without a bound, who has been held back once would be late for ever
 
 
 def command_allowed(command: int) -> bool:
@@ -71,10 +72,15 @@ class Player:
         return True
 
     def due(self) -> list[tuple[int, int]]:
-        """The commands of this tick. Each costs one credit and a tick gives one, so that nobody is faster than time."""
+        """The commands of this tick. Each costs one credit and a tick gives one, so that nobody is faster than time.
+
+        What could not be caught up is not done; the page learns of it by the numbers that were.
+        """
         self.credit = min(MAX_CREDIT, self.credit + 1)
         commands = []
         while self.waiting and self.credit > 0:
             self.credit -= 1
             commands.append(self.waiting.popleft())
+        while len(self.waiting) > MAX_LATE:
+            self.waiting.popleft()
         return commands

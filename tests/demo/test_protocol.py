@@ -19,7 +19,7 @@ def test_commands() -> None:
 
 def test_json_keeps_what_is_known_and_clean() -> None:
     assert parse(HELLO) == {"t": "hello", "room": "a b", "name": "Ada", "hue": 200, "token": "", "watch": False, "fill": 4}
-    assert parse('{"t": "chat", "text": " Gr\\u00fc\\u0000\\n\\u202e\\ud800\\u00dfe "}'.encode()) == {"t": "chat", "text": "Grü ße"}
+    assert parse(b'{"t": "chat", "text": " Gr\\u00fc\\u0000\\n\\u202e\\ud800\\u00dfe "}') == {"t": "chat", "text": "Grü ße"}
 
 
 @pytest.mark.parametrize(
