@@ -150,7 +150,7 @@ def channel_count(name: Name, request_context: Any = None) -> int:
 
 
 def channels(request_context: Any = None) -> dict[str, dict[str, int]]:
-    """The channels of this worker: name -> subscribers, published, delivered and dropped."""
+    """The channels of this worker: name -> subscribers, published, delivered, dropped (by full queues) and lost (others out of reach)."""
     return _hub().statistics()
 
 

@@ -92,12 +92,13 @@ class Channel:
         published: messages published by this worker.
         delivered: deliveries to members of this worker.
         dropped: deliveries that a full queue lost.
+        lost: messages that did not go to other workers or hosts, because these could not be reached.
         waiting: messages not yet given to all members, oldest first.
         draining: a greenlet is giving them out.
         history: the last messages, for whoever joins; None without history.
     """
 
-    __slots__ = ("_members", "_snapshot", "declared", "delivered", "draining", "dropped", "history", "name", "published", "waiting")
+    __slots__ = ("_members", "_snapshot", "declared", "delivered", "draining", "dropped", "history", "lost", "name", "published", "waiting")
 
     def __init__(self, name: str, history: int, declared: bool = False) -> None:
         self.name = name
@@ -108,6 +109,7 @@ class Channel:
         self.published = 0
         self.delivered = 0
         self.dropped = 0
+        self.lost = 0
         self.waiting: deque[Message] = deque()
         self.draining = False
         self.history: Optional[deque[Message]] = deque(maxlen=history) if history else None

@@ -18,6 +18,7 @@ from greenlet import getcurrent
 
 from ..errors import ChannelError
 from .backend import Backend
+from .background import spawn
 from .channel import Channel, Message, Queue
 from .settings import CLOSE, DROP_NEWEST, DROP_OLDEST, ChannelSettings
 
@@ -123,14 +124,16 @@ class ChannelHub:
             raise ChannelError(f"a channel message may have {self.settings.max_size} bytes, this one has {len(payload)}")
         if _thread_id() != self._thread:
             self._channel_exists(name)
-            self._loop.run_callback_threadsafe(gevent.spawn, self._publish, name, opcode, payload, exclude)
+            self._loop.run_callback_threadsafe(spawn, self._publish, name, opcode, payload, exclude)
             return
         self._publish(name, opcode, payload, exclude)
 
     def _publish(self, name: str, opcode: int, payload: bytes, exclude: tuple[Any, ...]) -> None:
         channel = self._channel(name)
         channel.published += 1
+        lost = self.backend.lost
         self.backend.publish(name, opcode, payload)
+        channel.lost += self.backend.lost - lost
         self._spread(channel, Message(opcode, payload, exclude))
         in_hub = getcurrent() is get_hub()
         self._budget -= len(channel) + 1
@@ -164,7 +167,7 @@ class ChannelHub:
         channel.waiting.append(message)
         if not channel.draining:
             channel.draining = True
-            gevent.spawn(self._drain, channel)
+            spawn(self._drain, channel)
 
     def _drain(self, channel: Channel) -> None:
         """Give out what waits in a channel, a batch per turn of the loop."""
@@ -219,13 +222,14 @@ class ChannelHub:
         return len(channel) if channel is not None else 0
 
     def statistics(self) -> dict[str, dict[str, int]]:
-        """Name -> subscribers, published, delivered, dropped; of this worker alone."""
+        """Name -> subscribers, published, delivered, dropped, lost; of this worker alone."""
         return {
             name: {
                 "subscribers": len(channel),
                 "published": channel.published,
                 "delivered": channel.delivered,
                 "dropped": channel.dropped,
+                "lost": channel.lost,
             }
             for name, channel in self._channels.items()
         }

@@ -23,6 +23,7 @@ from ..log import log
 from . import wire
 from .address import BackendAddress
 from .backend import Deliver
+from .background import spawn
 from .message import opcode_of
 
 #: What stands before a message of ours. No text begins with a zero byte.
@@ -107,7 +108,7 @@ class RedisBackend:
 
     def start(self) -> None:
         """Connect; waits for Redis for a moment, and does without it if it does not come."""
-        self._greenlets = [gevent.spawn(run) for run in (self._listen, self._command, self._send)]
+        self._greenlets = [spawn(run) for run in (self._listen, self._command, self._send)]
         self._subscribed.wait(CONNECT_TIMEOUT)
 
     def stop(self) -> None:

@@ -24,6 +24,7 @@ from ..errors import ChannelError
 from ..log import log
 from . import wire
 from .backend import Deliver
+from .background import spawn
 
 #: Bytes that may wait for one worker.
 OUTBOX_LIMIT = 64 * 1024 * 1024
@@ -55,7 +56,7 @@ class _Peer:
         self._outbox_size = 0
         self._writing = False
         self.greeted = Event()
-        self.greenlet = gevent.spawn(self._read)
+        self.greenlet = spawn(self._read)
 
     def send(self, item: bytes) -> bool:
         """Queue an item; False when too much waits."""
@@ -65,7 +66,7 @@ class _Peer:
         self._outbox_size += len(item)
         if not self._writing:
             self._writing = True
-            gevent.spawn(self._write)
+            spawn(self._write)
         return True
 
     def _write(self) -> None:
@@ -137,7 +138,7 @@ class UnixBackend:
         self._listener = gevent_socket.socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM)
         self._listener.bind(self._path)
         self._listener.listen(128)
-        self._acceptor = gevent.spawn(self._accept)
+        self._acceptor = spawn(self._accept)
         greeting = [peer for peer in map(self._connect, self._others()) if peer is not None]
         for peer in greeting:
             peer.greeted.wait(PATIENCE)

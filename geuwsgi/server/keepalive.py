@@ -73,6 +73,10 @@ class Keepalive:
         """Watch it no longer."""
         self._connections.discard(connection)
 
+    def note(self, connection: WebSocketConnection, text: str) -> None:
+        """Log something about a websocket."""
+        self._report(f"websocket of {connection.peer or 'a unix peer'}: {text}")
+
     def report(self, connection: WebSocketConnection, reason: str) -> None:
         """Log why a websocket is dropped."""
         self._report(f"websocket of {connection.peer or 'a unix peer'} dropped: {reason}")

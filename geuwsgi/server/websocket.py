@@ -248,6 +248,8 @@ class WebSocketConnection:
             self.close(NORMAL_CLOSURE)
         else:
             self.close(INTERNAL_ERROR, "internal error")
+        if self.writer.dropped:
+            self._keepalive.note(self, f"{self.writer.dropped} channel messages did not reach it, since it read too slowly")
         if self._tcp_done:
             self._close_socket()
 
