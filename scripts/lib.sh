@@ -24,6 +24,10 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
+apt_get_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$CACHE/apt.log" 2>&1
+}
+
 # apt_install PACKAGE...: as apt-get install, but no service of theirs is started: the packages' scripts ask
 # policy-rc.d before they start anything, and 101 means no. One that stands already is left as it is.
 apt_install() {
@@ -36,22 +40,25 @@ apt_install() {
         as_root chmod 755 $policy
     fi
     status=0
-    {
-        as_root apt-get -q update &&
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
-    } >"$CACHE/apt.log" 2>&1 || status=1
+    as_root apt-get -q update >"$CACHE/apt.log" 2>&1 || status=1
+    if ! apt_get_install "$@"; then
+        # One that this system does not have must not keep out the others.
+        for package in "$@"; do
+            apt_get_install "$package" || { status=1 && say "  not to be had: $package"; }
+        done
+    fi
     [ -z "$made" ] || as_root rm -f $policy
-    [ $status = 0 ] || say "  apt-get failed; its last words: $(tail -n 1 "$CACHE/apt.log")"
+    [ $status = 0 ] || say "  apt-get failed, see .cache/apt.log"
     return $status
 }
 
-# What the environment is made from: a change to any of it makes the next run install again.
+# What the environment is made from: a change to any of it makes the next run install again. (Not the sources of the
+# compiled modules: build_twins compiles what has changed, and a stale one is not used.)
 stamp_of() {
     {
         printf '%s\n' "$@"
         "$PYTHON" -c 'import sys; print(sys.version, sys.executable)'
         cat "$ROOT/setup.cfg" "$ROOT/setup.py" "$ROOT/pyproject.toml"
-        find "$ROOT/geuwsgi" \( -name '*.pyx' -o -name '*.pxd' \) -exec cat {} + 2>/dev/null
     } | cksum
 }
 
