@@ -198,9 +198,7 @@ class ChannelHub:
         kind = writer.frame_kind
         frame = message.frames.get(kind)
         if frame is None:
-            frame = bytearray(writer.encode(message.opcode, message.payload))
-            if kind is not writer:
-                message.frames[kind] = frame
+            frame = message.frames[kind] = bytearray(writer.encode_for_many(message.opcode, message.payload))
         settings = self.settings
         dropped = writer.deliver(frame, settings.queue, settings.queue_bytes, self._overflow)
         if dropped:

@@ -170,17 +170,23 @@ class FrameWriter:
         return encode_frame(opcode, payload)
 
     @property
-    def frame_kind(self) -> Any:
-        """See the class."""
-        if self._deflater is None:
-            return 0
-        return self if self._deflater.takeover else self._deflater.bits
+    def frame_kind(self) -> int:
+        """Connections of the same kind can be sent the same frame of a message: the compressor's window, 0 without compression."""
+        return 0 if self._deflater is None or self._deflater.takeover else self._deflater.bits
+
+    def encode_for_many(self, opcode: int, payload: bytes) -> bytes:
+        """The frame of a message for every connection of the same kind.
+
+        It is not compressed where there is a context: the frame may yet be dropped, and the peer could make nothing of what
+        refers to it.
+        """
+        return self.encode(opcode, payload) if self.frame_kind else encode_frame(opcode, payload)
 
     def deliver(self, frame: bytearray, queue: int, queue_bytes: int, overflow: int) -> int:
         """Send a channel's frame, within bounds.
 
         Args:
-            frame: from `encode`.
+            frame: from `encode_for_many`.
             queue: frames that may wait.
             queue_bytes: bytes that may wait.
             overflow: DROP_NEWEST, DROP_OLDEST or CLOSE, beyond either.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -342,6 +344,69 @@ def test_bombs(server: StartServer) -> None:
             assert (event.kind, len(event.payload or b"")) == ("binary", 1 << 20)
     # 200 MB came out of one packet's worth of octets; at no moment were more than the inbox and one read there.
     assert most_memory(running) - before < 24 << 20
+
+
+# -- one message for many
+
+
+def call(client: DeflateClient, *words: Any) -> Any:
+    """Have tests/apps/channels.py do something; what it answers."""
+    client.say(TEXT, json.dumps(words).encode())
+    while True:
+        event = client.event()
+        if event.payload is not None and event.payload.startswith(b'["'):
+            kind, answer = json.loads(event.payload)
+            assert kind == "="
+            return answer
+
+
+@pytest.mark.parametrize("takeover", [[], ["--websockets-deflate-takeover"]], ids=["fresh", "takeover"])
+def test_a_room_of_all_kinds(shared_server: StartServer, takeover: list[str]) -> None:
+    server = shared_server("channels.py", "--disable-logging", "--websockets-deflate", *takeover)
+    offers = ["", PD, f"{PD}; server_no_context_takeover", f"{PD}; server_max_window_bits=9", f"{PD}; server_max_window_bits=9", PD]
+    with ExitStack() as stack:
+        members = [stack.enter_context(DeflateClient(server, offer)) for offer in offers]
+        for member in members[1:]:
+            member.open()
+            call(member, "join", "room")
+        members[0].open()
+        members[0].send(frame(TEXT, b'["join", "room"]'))
+        assert members[0].event() == Event("text", b'["=", null]')
+        for number in range(20):
+            words = f"{number}: hello, everybody in the room. " * (number % 4 + 1)
+            members[1].say(TEXT, json.dumps(["send_others", "room", words]).encode())
+            assert members[1].event() == Event("text", b'["=", null]')
+            for member in (members[0], *members[2:]):
+                assert member.event() == Event("text", words.encode())
+        assert not any(members[0].squeezed)
+        # Those that keep no context get the long ones compressed.
+        assert members[2].squeezed[1:] == [number % 4 > 2 for number in range(20)]
+
+
+@pytest.mark.parametrize("overflow", ["drop-newest", "drop-oldest"])
+@pytest.mark.parametrize("takeover", [[], ["--websockets-deflate-takeover"]], ids=["fresh", "takeover"])
+def test_what_is_dropped_leaves_the_context_whole(server: StartServer, overflow: str, takeover: list[str]) -> None:
+    options = ["--channel-queue", "20", "--channel-overflow", overflow, "--websockets-deflate", *takeover]
+    running = server("channels.py", "--disable-logging", *options)
+    texts = [f"{number} " + NOISE[number * 1000 : number * 1000 + 6_000].hex() for number in range(10)]
+    with DeflateClient(running) as slow, DeflateClient(running) as fast:
+        slow.open()
+        fast.open()
+        call(slow, "join", "room")
+        sent = 0
+        while not sent or call(fast, "channels")["room"]["dropped"] < 30:
+            for text in texts:
+                call(fast, "send", "room", text)
+                sent += 1
+        received = sent - call(fast, "channels")["room"]["dropped"]
+        for _ in range(received):
+            event = slow.event()
+            assert (event.kind, (event.payload or b"").decode() in texts) == ("text", True)
+        # What comes now still refers to nothing that was lost.
+        call(fast, "send", "room", texts[0])
+        assert slow.event() == Event("text", texts[0].encode())
+        assert call(slow, "count", "room") == 1
+        assert call(slow, "sleep", 0) is None
 
 
 # -- others
