@@ -93,7 +93,7 @@ class Parade {
   constructor(canvas, me) {
     this.canvas = canvas;
     this.me = me;
-    this.tabs = [me.hue, ...HUES.filter((hue) => hue !== me.hue)].slice(0, 6).map((hue, index) => ({ hue, x: index * 2.1, pace: 1.5 + 0.12 * ((index * 5) % 4) }));
+    this.tabs = [me.hue, ...HUES.filter((hue) => hue !== me.hue)].slice(0, 6).map((hue, index) => ({ hue, x: null, pace: 1.5 + 0.12 * ((index * 5) % 4) }));
     this.bombs = [];
     this.last = 0;
   }
@@ -118,6 +118,7 @@ class Parade {
     }
     this.bombs = this.bombs.filter((lies) => at < lies.until + 500);
     this.tabs.forEach((tab, index) => {
+      tab.x ??= (wide * (index + 0.5)) / this.tabs.length;
       tab.x += tab.pace * seconds;
       if (tab.x > wide + 1) { tab.x = -1 - Math.random() * 2; tab.pace = 1.3 + Math.random() * 0.8; }
       if (this.bombs.length < 2 && Math.random() < seconds * 0.06 && tab.x > 1 && tab.x < wide - 2) this.bombs.push({ x: tab.x, until: at + 1800, hue: tab.hue });

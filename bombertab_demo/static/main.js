@@ -1,4 +1,4 @@
-// The page: what the address says (#room, ?lag=150, ?classic) decides what is shown; the loop ticks and draws.
+// The page: what the address says (#room, ?bots=0, ?lag=150, ?classic) decides what is shown; the loop ticks and draws.
 
 import { Effects } from "./effects.js";
 import { Hud } from "./hud.js";
@@ -12,16 +12,17 @@ import { World } from "./world.js";
 const $ = (id) => document.getElementById(id);
 const SILENCE = 4000;  // ms without a word from a room, after which we ask for it again
 
-const classic = new URLSearchParams(location.search).has("classic");
+const query = new URLSearchParams(location.search), classic = query.has("classic");
+const bots = Math.min(8, Math.max(0, Number(query.get("bots") ?? 4) || 0));
 const world = new World(), effects = new Effects(), sound = new Sound(), input = new Input();
 const stage = new Stage($("arena"), world, effects), hud = new Hud(world, sound);
 const lobby = new Lobby(enter);
-const wish = { watch: false, fill: 4 };
+const wish = { watch: false, fill: bots };
 let room = null, heard = 0, frames = 0;
 
 // -- the address
 
-function enter(name, { watch = false, fill = 4 } = {}) {
+function enter(name, { watch = false, fill = bots } = {}) {
   Object.assign(wish, { watch, fill });
   const hash = `#${encodeURIComponent(name)}`;
   if (location.hash === hash) route(); else location.hash = hash;

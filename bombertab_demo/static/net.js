@@ -21,6 +21,9 @@ export class Net {
     this.timer = setInterval(() => this.sendPing(), 1000);
     addEventListener("online", () => this.retry());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.retry(); });
+    // A browser may keep a page that was left, connection and all, for the way back.
+    addEventListener("pagehide", () => { clearTimeout(this.again); this.left = true; this.socket.close(); });
+    addEventListener("pageshow", (event) => { this.left = false; if (event.persisted) this.retry(true); });
   }
 
   get open() { return this.socket?.readyState === WebSocket.OPEN; }
@@ -42,12 +45,12 @@ export class Net {
     socket.onclose = late((event) => {
       this.ping = null;
       this.handlers.close(event);
-      if (!this.ended) this.again = setTimeout(() => this.connect(), Math.min(4000, 250 * 2 ** this.tries++) * (0.75 + Math.random() / 2));
+      if (!this.ended && !this.left) this.again = setTimeout(() => this.connect(), Math.min(4000, 250 * 2 ** this.tries++) * (0.75 + Math.random() / 2));
     });
   }
 
-  retry() {  // at once, when there is a reason to believe that it works now
-    if (this.ended || !this.socket || this.socket.readyState < WebSocket.CLOSING) return;
+  retry(anyway = false) {  // at once, when there is a reason to believe that it works now
+    if (this.ended || this.left || (!anyway && this.socket.readyState < WebSocket.CLOSING)) return;
     clearTimeout(this.again);
     this.connect();
   }
