@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -27,7 +27,8 @@ from ..server import suspend
 from ..server.request import Request, find_request
 from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
-from . import async_, channel, context, files, lock, logging, network, process, request, websocket
+from ..shared.sharedarea import SharedArea
+from . import async_, channel, context, files, lock, logging, network, process, request, sharedarea, websocket
 from .magic import magic_table
 from .state import App, ModuleSettings, RunningServer, state
 
@@ -49,18 +50,20 @@ _SUBSYSTEMS: tuple[Any, ...] = (async_, channel, context, files, lock, logging, 
 _DECORATORS = "uwsgidecorators"
 
 
-def install(settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None) -> ModuleType:
+def install(settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None, areas: Sequence[SharedArea] = ()) -> ModuleType:
     """Put a fresh `uwsgi` module into `sys.modules`, and make `uwsgidecorators` importable. Call it before the application is imported.
 
     Args:
         settings: what it tells of the configuration.
         scoreboard: what the workers are doing; one of its own, of which nobody else knows, if None.
+        areas: the shared areas, by number.
     """
     state.reset(settings, scoreboard)
+    state.areas = list(areas)
     state.master_pid = os.getpid() if settings.master else 0
     module = state.module = ModuleType("uwsgi", "The API of the uWSGI server, as far as this server has it.")
     names = module.__dict__
-    for subsystem in _SUBSYSTEMS:
+    for subsystem in (*_SUBSYSTEMS, sharedarea) if areas else _SUBSYSTEMS:
         for name in subsystem.__all__:
             names[name] = getattr(subsystem, name)
     names.update(_values(settings))

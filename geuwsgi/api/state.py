@@ -13,6 +13,7 @@ from ..channels.hub import ChannelHub
 from ..server.request import Request
 from ..shared.lock import UserLocks
 from ..shared.scoreboard import Scoreboard
+from ..shared.sharedarea import SharedArea
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class State:
         started_on: `time.time()` of `install()`.
         requests_before: served by earlier processes with this worker's number.
         locks: behind `lock()`.
+        areas: the shared areas, by number.
         apps: what `attach()` was told.
         numbers: descriptor -> the request that it was given out for by `connection_fd()`.
         transmitted: bytes sent in responses and websockets.
@@ -117,6 +119,7 @@ class State:
         self.started_on = time.time()
         self.requests_before = 0
         self.locks = UserLocks(settings.locks)
+        self.areas: list[SharedArea] = []
         self.apps: list[App] = []
         self.numbers: WeakValueDictionary[int, Request] = WeakValueDictionary()
         self.transmitted = 0

@@ -19,6 +19,7 @@ GROUPS = (
     "Addresses",
     "Application",
     "Concurrency",
+    "Sharing",
     "HTTP",
     "Websockets",
     "Channels",
@@ -168,6 +169,18 @@ OPTIONS: tuple[Option, ...] = (
     _flag("master", "Concurrency", "a process that watches the workers, replaces those that die, and reloads", "M"),
     Option("processes", "int", "worker processes", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1),
     _flag("lazy-apps", "Concurrency", "load the application in each worker instead of once in the master", aliases=("lazy",)),
+    # Sharing
+    Option("locks", "int", "locks for uwsgi.lock() besides number 0", "Sharing", "N", default=0, minimum=0),
+    Option(
+        "sharedarea",
+        "str",
+        "memory that all workers share: a number of pages, or pages=N, size=BYTES, file=PATH,size=BYTES, fd=N,size=BYTES",
+        "Sharing",
+        metavar="AREA",
+        short="A",
+        repeatable=True,
+    ),
+    Option("py-sharedarea", "str", "a bytearray as an area; each process has its own", "Sharing", "BYTES", repeatable=True),
     # HTTP
     Option("buffer-size", "int", "largest request line and headers, in bytes", "HTTP", "BYTES", "b", default=32768, minimum=1),
     Option("http-timeout", "float", "seconds that one read or write may stall", "HTTP", "SECONDS", default=60.0, minimum=0),

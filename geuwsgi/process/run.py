@@ -140,6 +140,7 @@ class Instance:
         from ..api import module
         from .channels import Meeting
         from .daemons import Daemons
+        from .sharing import shared_areas
 
         log(
             f"*** Starting geuwsgi {__version__} (emulating uWSGI {EMULATED_UWSGI}) on [{time.ctime()}], "
@@ -152,7 +153,7 @@ class Instance:
         self.daemons = Daemons(self.settings.daemons, self.config.source("attach-daemon"))
         self.daemons.start()
         self.meeting = Meeting(self.config, self.settings.processes)
-        module.install(settings.module_settings(self.config, self.listeners), self.scoreboard)
+        module.install(settings.module_settings(self.config, self.listeners), self.scoreboard, shared_areas(self.config))
         self._check_application()
         if not self.settings.lazy_apps:
             self._load()

@@ -157,6 +157,7 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
         # uWSGI has no name for its plain --async loop. Without either option it is gevent that serves here.
         loop=b"gevent" if config.get("gevent") or not config.get("async") else None,
         worker_id=0,  # while the application is loaded; set_worker() follows
+        locks=config.get("locks"),
     )
 
 

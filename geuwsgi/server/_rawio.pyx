@@ -83,19 +83,22 @@ def transmit(object sock, int fd, object data):
     return 0 if errno == EAGAIN or errno == EINTR else -1
 
 
-def transmit_two(object sock, int fd, bytes head not None, bytes body not None):
+def transmit_two(object sock, int fd, bytes head not None, object body not None):
     """As `geuwsgi.server.rawio.transmit_two`."""
     cdef iovec parts[2]
     cdef msghdr message
     cdef ssize_t count
+    cdef Py_buffer view
     memset(&message, 0, sizeof(message))
     parts[0].iov_base = PyBytes_AS_STRING(head)
     parts[0].iov_len = PyBytes_GET_SIZE(head)
-    parts[1].iov_base = PyBytes_AS_STRING(body)
-    parts[1].iov_len = PyBytes_GET_SIZE(body)
+    PyObject_GetBuffer(body, &view, PyBUF_SIMPLE)
+    parts[1].iov_base = view.buf
+    parts[1].iov_len = view.len
     message.msg_iov = parts
     message.msg_iovlen = 2
     count = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+    PyBuffer_Release(&view)
     if count >= 0:
         return count
     return 0 if errno == EAGAIN or errno == EINTR else -1

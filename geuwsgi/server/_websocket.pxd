@@ -45,8 +45,9 @@ cdef class WebSocketConnection:
 
     cpdef receive(self)
     cpdef receive_nowait(self)
-    @cython.locals(writer=CompiledWriter)
     cpdef send(self, int opcode, bytes payload)
+    cpdef send_view(self, int opcode, object view)
+    cpdef pause(self)
     @cython.locals(payload=bytes)
     cdef _take(self)
     cdef bint _unsettled(self)

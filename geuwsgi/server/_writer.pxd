@@ -23,6 +23,8 @@ cdef class FrameWriter:
     cpdef send_frame(self, object frame)
     @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
     cpdef send_message(self, int opcode, bytes payload)
+    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t)
+    cpdef send_view(self, int opcode, object view)
     cpdef send_urgent(self, bytes frame)
     cpdef encode(self, int opcode, bytes payload)
     @cython.locals(size=Py_ssize_t, lost=int)

@@ -44,7 +44,7 @@ def transmit(sock: Any, fd: int, data: Union[bytes, bytearray, memoryview]) -> i
         return -1
 
 
-def transmit_two(sock: Any, fd: int, head: bytes, body: bytes) -> int:
+def transmit_two(sock: Any, fd: int, head: bytes, body: Union[bytes, memoryview]) -> int:
     """As `transmit` for two pieces, without joining them.
 
     Returns:

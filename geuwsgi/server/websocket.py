@@ -217,10 +217,19 @@ class WebSocketConnection:
         """
         if self._error is None:
             self.messages_sent += 1
-            writer = self.writer
-            writer.send_message(opcode, payload)
-            if writer.size > self._settings.outbox_high:
-                writer.wait()
+            self.writer.send_message(opcode, payload)
+        self.pause()
+
+    def send_view(self, opcode: int, view: memoryview) -> None:
+        """As `send`, out of memory that may change as soon as this returns. Does not wait; `pause` does, and raises."""
+        if self._error is None:
+            self.messages_sent += 1
+            self.writer.send_view(opcode, view)
+
+    def pause(self) -> None:
+        """Wait while the outbox is above its high mark. Raises as `send`."""
+        if self._error is None and self.writer.size > self._settings.outbox_high:
+            self.writer.wait()
         if self._error is not None:
             raise ConnectionClosed(self._error.code, self._error.reason)
 

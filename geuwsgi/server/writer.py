@@ -154,6 +154,25 @@ class FrameWriter:
         self.size = size - sent
         self._watch()
 
+    def send_view(self, opcode: int, view: memoryview) -> None:
+        """As `send_message`, out of memory that may change as soon as this returns: what has to wait is copied."""
+        if len(view) < SPLIT_SIZE or self._deflater is not None or self.size or self.corked or self._native is None:
+            self.send_message(opcode, bytes(view))
+            return
+        header = encode_header(opcode, len(view))
+        size = len(header) + len(view)
+        self.bytes_sent += size
+        sent = transmit_two(self._native, self._fd, header, view)
+        if sent == size:
+            return
+        if sent < 0:
+            self._owner.writer_broken()
+            return
+        rest = bytes(view[sent - len(header) :]) if sent >= len(header) else header[sent:] + bytes(view)
+        self._outbox = deque((rest,))
+        self.size = size - sent
+        self._watch()
+
     def send_urgent(self, frame: bytes) -> None:
         """Send a control frame ahead of what waits, but not into the middle of a frame."""
         if self.size and self._outbox is not None:
