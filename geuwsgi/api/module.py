@@ -19,12 +19,13 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from .. import EMULATED_UWSGI
 from ..log import log
 from ..server import suspend
 from ..server.request import Request, find_request
+from ..server.threads import threaded
 from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
@@ -65,16 +66,21 @@ def install(settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None, a
     names = module.__dict__
     for subsystem in (*_SUBSYSTEMS, sharedarea) if areas else _SUBSYSTEMS:
         for name in subsystem.__all__:
-            names[name] = getattr(subsystem, name)
+            names[name] = _anywhere(getattr(subsystem, name))
     names.update(_values(settings))
     # `uwsgi.env` is another one in each request. PEP 562 asks here only for names that are not there, so the rest costs nothing.
-    names["__getattr__"] = _missing
+    names["__getattr__"] = _anywhere(_missing)
     sys.modules["uwsgi"] = module
     sys.modules.pop(_DECORATORS, None)
     if not any(isinstance(finder, _DecoratorsFinder) for finder in sys.meta_path):
         # First, because the package uWSGI may be installed and bring its own.
         sys.meta_path.insert(0, _DecoratorsFinder())
     return module
+
+
+def _anywhere(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as the application gets it: with `--threads`, callable from all threads."""
+    return threaded(function) if state.settings.threads else function
 
 
 def _values(settings: ModuleSettings) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> 
     state.apps = [App(mountpoint, application) for mountpoint, application in mounts]
     server.suspend = suspend.suspend
     server.after_request = _after_request
-    server.environ_extra.update(async_.environ_extra())
+    server.environ_extra.update({name: value and _anywhere(value) for name, value in async_.environ_extra().items()})
 
 
 def set_worker(worker_id: int) -> None:

@@ -25,6 +25,7 @@ class ModuleSettings:
         hostname: the host's name.
         numproc: workers (`--processes`).
         cores: requests a worker serves at once.
+        threads: real threads of a worker; 0 where greenlets serve.
         buffer_size: `--buffer-size`, in bytes.
         master: `--master` was given: `masterpid()` is the master's pid instead of 0.
         sockets: the listening descriptors.
@@ -38,6 +39,7 @@ class ModuleSettings:
     hostname: bytes = b"localhost"
     numproc: int = 1
     cores: int = 1
+    threads: int = 0
     buffer_size: int = 4096
     master: bool = False
     sockets: tuple[int, ...] = ()

@@ -122,7 +122,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("ready-file", "str", "write the bound addresses here once they answer, one a line", "Addresses", "FILE"),
     # Application
-    Option("wsgi-file", "str", "load the application from a Python file", "Application", "FILE", aliases=("file",)),
+    Option("wsgi-file", "str", "load the application from a Python file", "Application", "FILE", aliases=("file", "pypy-wsgi-file")),
     Option(
         "module",
         "str",
@@ -130,8 +130,10 @@ OPTIONS: tuple[Option, ...] = (
         "Application",
         metavar="MODULE[:NAME]",
         short="w",
-        aliases=("wsgi",),
+        aliases=("wsgi", "pypy-wsgi"),
     ),
+    Option("pypy-eval", "str", "Python code to run before the application is loaded", "Application", "CODE", repeatable=True),
+    Option("pypy-exec", "str", "the same from a file", "Application", "FILE", repeatable=True),
     Option("callable", "str", "the name to look for in the module or file", "Application", "NAME", default="application"),
     Option("mount", "str", "an application below a path: /x=file.py or /x=module:name", "Application", "/PATH=APP", repeatable=True),
     _flag("manage-script-name", "Application", "split the path into SCRIPT_NAME and PATH_INFO by mountpoint"),
@@ -143,7 +145,7 @@ OPTIONS: tuple[Option, ...] = (
         "a directory (or a pattern) to import from",
         "Application",
         metavar="DIR",
-        aliases=("python-path", "pp"),
+        aliases=("python-path", "pp", "pypy-pythonpath", "pypy-python-path", "pypy-pp"),
         repeatable=True,
     ),
     Option(
@@ -159,6 +161,9 @@ OPTIONS: tuple[Option, ...] = (
     # Concurrency
     Option("gevent", "int", "requests and websockets served at once; more of them wait", "Concurrency", "N", minimum=1),
     Option("async", "int", "the same, and an empty chunk suspends the request", "Concurrency", "N", minimum=1),
+    Option("asyncio", "int", "the same, with an asyncio loop beside them that applications find running", "Concurrency", "N", minimum=1),
+    Option("threads", "int", "serve each request in a real thread, N of them in each worker", "Concurrency", "N", default=0, minimum=1),
+    _flag("sync", "Concurrency", "serve one request at a time in each worker, as uWSGI does when nothing else is asked for"),
     _flag("gevent-monkey-patch", "Concurrency", "patch the standard library", always="geuwsgi always patches the standard library"),
     _flag(
         "gevent-early-monkey-patch",
@@ -301,7 +306,8 @@ OPTIONS: tuple[Option, ...] = (
     _flag("help", "Configuration", "print this and exit", "h", aliases=("usage",)),
     _flag("version", "Configuration", "print the version and exit"),
     # What uWSGI needs to be told and geuwsgi does not
-    _none("enable-threads", "Python threads work in any case", short="T"),
+    _none("enable-threads", "Python threads work in any case; for an application in real threads give --threads N", short="T"),
+    _none("pypy-home pypy-lib pypy-setup", "the interpreter that runs geuwsgi serves: to use PyPy, run it on PyPy", metavar="PATH"),
     _none("single-interpreter", "there is only one interpreter", short="i"),
     _none("thunder-lock", "the workers never wait for each other to accept"),
     _none("no-orphans", "workers end in any case when their master is gone"),

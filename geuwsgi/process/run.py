@@ -2,7 +2,7 @@
 
     --env, --logto, limits                      as the application, and whoever reads its log, will find them
     --chdir, --virtualenv, --pythonpath
-    gevent's monkey patching                    always, and before the application is imported
+    gevent's monkey patching                    before the application is imported; not with --threads, where it may block
     listening sockets, pidfile                  connections wait in the backlog from here on
     attached daemons                            the application finds its Redis
     the fake uwsgi module, the application      may fail: one message, exit status 1; with --lazy-apps each worker does this
@@ -135,7 +135,8 @@ class Instance:
         for number in STOPPING:
             signal.signal(number, _interrupt)
         self._prepare_environment()
-        monkey.patch_all()
+        if self.settings.monkey_patch:
+            monkey.patch_all()
         # Only now: they see the patched standard library.
         from ..api import module
         from .channels import Meeting
@@ -170,7 +171,9 @@ class Instance:
     def _load(self) -> None:
         from ..server.loader import load_applications
         from ..server.routing import warn_about_mounts
+        from . import pypy
 
+        pypy.run(self.settings.pypy_eval, self.settings.pypy_exec)
         self.mounts = load_applications(self.settings.app)
         warn_about_mounts(self.mounts, self.settings.manage_script_name)
 

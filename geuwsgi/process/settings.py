@@ -43,6 +43,9 @@ class ProcessSettings:
         master: the application may know of the master: `masterpid()` is its pid.
         processes: how many workers.
         lazy_apps: each worker loads the application itself.
+        monkey_patch: the application sees gevent's version of the standard library.
+        pypy_eval: code to run before the application is loaded.
+        pypy_exec: files of such code.
         supervised: a master forks the workers and watches them; else this process serves.
     """
 
@@ -66,6 +69,9 @@ class ProcessSettings:
     master: bool
     processes: int
     lazy_apps: bool
+    monkey_patch: bool
+    pypy_eval: tuple[str, ...]
+    pypy_exec: tuple[str, ...]
     supervised: bool
 
 
@@ -99,6 +105,9 @@ def process_settings(config: Config) -> ProcessSettings:
         master=master,
         processes=processes,
         lazy_apps=config.get("lazy-apps"),
+        monkey_patch=_monkey_patch(config),
+        pypy_eval=tuple(config.get("pypy-eval")),
+        pypy_exec=tuple(config.get("pypy-exec")),
         supervised=master or processes > 1,
     )
 
@@ -117,6 +126,8 @@ def server_settings(config: Config) -> ServerSettings:
     """What one worker's server needs."""
     return ServerSettings(
         cores=cores(config),
+        threads=threads(config),
+        asyncio=bool(config.get("asyncio")),
         log_requests=not config.get("disable-logging"),
         http=HTTPSettings(
             buffer_size=config.get("buffer-size"),
@@ -151,11 +162,11 @@ def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSett
         hostname=(platform.node() or "localhost").encode("utf-8", "surrogateescape"),
         numproc=config.get("processes"),
         cores=cores(config),
+        threads=threads(config),
         buffer_size=config.get("buffer-size"),
         master=process_settings(config).master,
         sockets=tuple(listener.sock.fileno() for listener in listeners),
-        # uWSGI has no name for its plain --async loop. Without either option it is gevent that serves here.
-        loop=b"gevent" if config.get("gevent") or not config.get("async") else None,
+        loop=_loop(config),
         worker_id=0,  # while the application is loaded; set_worker() follows
         locks=config.get("locks"),
     )
@@ -179,9 +190,59 @@ def _stall_timeout(config: Config) -> float:
 
 
 def cores(config: Config) -> int:
-    """Requests served at once: `--gevent N` or `--async N`, else the generous default."""
-    asked: int = config.get("gevent") or config.get("async")
+    """Requests served at once: as many as the chosen model says, else the generous default.
+
+    Raises:
+        ConfigError: models that exclude each other.
+    """
+    if config.get("sync"):
+        for name in ("threads", *_COOPERATIVE):
+            if (config.get(name) or 0) > 1:
+                raise ConfigError("sync means one request at a time: leave one of the two out", name, None, config.source(name))
+        return 1
+    asked: int = threads(config) or next(filter(None, map(config.get, _COOPERATIVE)), 0)
     return asked or ServerSettings.cores
+
+
+#: Models in which greenlets serve the requests.
+_COOPERATIVE = ("gevent", "async", "asyncio")
+
+
+def threads(config: Config) -> int:
+    """`--threads N`: real threads of a worker; 0 where greenlets serve. One thread beside another model is none, as in uWSGI.
+
+    Raises:
+        ConfigError: both were asked for.
+    """
+    asked: int = config.get("threads")
+    other = next(filter(config.get, _COOPERATIVE), "")
+    if asked > 1 and other:
+        raise ConfigError(f"threads and {other} exclude each other: leave one of them out", "threads", str(asked), config.source("threads"))
+    return 0 if other else asked
+
+
+def _monkey_patch(config: Config) -> bool:
+    """Whether to patch the standard library: with real threads only on request, since there the application is meant to block.
+
+    Raises:
+        ConfigError: not patching does not go together with what else was asked for.
+    """
+    wanted: bool = not threads(config) or config.get("gevent-monkey-patch") or config.get("gevent-early-monkey-patch")
+    if not wanted and "redis" in (config.get("channel-backend") or "").partition(":")[0]:
+        raise ConfigError(
+            "with threads, channels over redis need gevent-monkey-patch too, or they would hold up the worker",
+            "channel-backend", config.get("channel-backend"), config.source("channel-backend"),
+        )  # fmt: skip
+    return wanted
+
+
+def _loop(config: Config) -> Optional[bytes]:
+    """The name of the loop engine. uWSGI has none for plain --async and for threads. Without any option it is gevent that serves here."""
+    if config.get("asyncio"):
+        return b"asyncio"
+    if config.get("gevent"):
+        return b"gevent"
+    return None if config.get("async") or config.get("sync") or threads(config) else b"gevent"
 
 
 def _pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...]:

@@ -20,6 +20,7 @@ from ..server.acceptor import Share
 from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
+from ..server.threads import in_threads
 from ..shared import scoreboard
 from . import control, settings
 from .signals import Signals
@@ -67,7 +68,8 @@ class Worker:
         self._line_watcher: Any = None
         files = self.settings.static
         static = StaticFiles(files) if files.check or files.maps else None
-        application = application_for(instance.mounts, static, instance.settings.manage_script_name)
+        mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
+        application = application_for(mounts, static, instance.settings.manage_script_name)
         share = None
         if instance.settings.processes > 1 and not instance.settings.reuse_port:
             board = instance.scoreboard

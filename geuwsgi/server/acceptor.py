@@ -136,7 +136,7 @@ class Acceptor(StreamServer):
                 pass  # the client has left already, on systems that tell so here
         connection = HTTPConnection(sock, self._server, template)
         self._server.admit(connection)
-        connection.greenlet = ConnectionGreenlet.spawn(connection.serve)
+        connection.greenlet = self._server.greenlet_class.spawn(connection.serve)
 
     def do_read(self) -> Any:
         if self._share is not None and self._defer(self._share):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import gevent
 
 from ..log import log
-from .acceptor import Acceptor, Share
+from .acceptor import Acceptor, ConnectionGreenlet, Share
 from .accesslog import AccessLog
 from .cores import Cores
 from .filewrapper import FileWrapper
@@ -57,6 +57,7 @@ class Server:
         channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
         stopping: `stop` has been called.
         keep_connections: connections outlive their requests.
+        greenlet_class: of the greenlets that serve connections.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Server:
         self.suspend: Callable[[Request], None] = _no_suspend
         self.after_request: Optional[Callable[[Request], None]] = None
         self.channels: Any = None
+        self.greenlet_class = ConnectionGreenlet
         self.stopping = False
         self.keep_connections = settings.http.keepalive > 0
         self.cores = Cores(settings.cores)
@@ -88,6 +90,11 @@ class Server:
 
     def start(self) -> None:
         """Begin to accept."""
+        if self.settings.asyncio:
+            from . import aio
+
+            aio.start()
+            self.greenlet_class = aio.RequestGreenlet
         self.sweeper.start()
         if self.share is not None:
             self.share.set(0)
@@ -162,7 +169,7 @@ class Server:
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
             "wsgi.errors": sys.stderr,
-            "wsgi.multithread": False,
+            "wsgi.multithread": settings.threads > 0,
             "wsgi.multiprocess": settings.multiprocess,
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,

@@ -82,6 +82,8 @@ class ServerSettings:
         static: see StaticSettings.
         server_name: SERVER_NAME of the environ: the host's name.
         multiprocess: more than one worker (`wsgi.multiprocess`).
+        threads: real threads that run the application (`--threads`); 0 for greenlets.
+        asyncio: an asyncio loop runs beside the requests (`--asyncio`).
     """
 
     cores: int = 20000
@@ -91,3 +93,5 @@ class ServerSettings:
     static: StaticSettings = StaticSettings()
     server_name: str = "localhost"
     multiprocess: bool = False
+    threads: int = 0
+    asyncio: bool = False
