@@ -13,18 +13,31 @@ _SUSPECT = re.compile(
 )
 
 
+#: What stands between two tracebacks of which one caused the other.
+_CHAIN = ("The above exception was the direct cause", "During handling of the above exception")
+
+
 def _blocks(text: str) -> list[str]:
-    """The log's lines, with each traceback joined to one block: its indented lines and the line after them."""
+    """The log's lines, with each traceback (and the tracebacks chained to it) joined to one block."""
     blocks: list[str] = []
-    in_traceback = False
+    in_traceback = chained = False
     for line in text.splitlines():
         if line.startswith("Traceback (most recent call last)"):
             in_traceback = True
-            blocks.append(line)
+            if chained:
+                blocks[-1] += "\n" + line
+            else:
+                blocks.append(line)
+            chained = False
         elif in_traceback:
             blocks[-1] += "\n" + line
             in_traceback = line.startswith((" ", "\t")) or not line
-        else:
+        elif line.startswith(_CHAIN):
+            while len(blocks) > 1 and not blocks[-1]:
+                blocks.pop()
+            blocks[-1] += "\n" + line
+            chained = True
+        elif not (chained and not line):
             blocks.append(line)
     return blocks
 
