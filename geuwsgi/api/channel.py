@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Optional, Union
 
-from ..channels.channel import Queue
 from ..channels.hub import ChannelHub
 from ..channels.message import opcode_of
+from ..channels.names import decode_name
+from ..channels.queue import Queue
 from ..errors import ChannelError
+from ..log import log
 from ..protocol.frames import BINARY
 from ..server.request import Request, find_request
 from .context import serving
@@ -48,7 +50,12 @@ def websocket_channel_join(name: Name, request_context: Any = None) -> None:
     websocket = serving(request_context).websocket
     if websocket is None or not websocket.open:
         raise OSError("unable to join channel")
-    _hub_call(_hub().join, _name(name), websocket)
+    try:
+        _hub_call(_hub().join, _name(name), websocket)
+    except ValueError:
+        if not websocket.open:  # it ended while this waited for the backend
+            raise OSError("unable to join channel") from None
+        raise
 
 
 def websocket_channel_leave(name: Name, request_context: Any = None) -> None:
@@ -63,21 +70,28 @@ def websocket_channel_leave(name: Name, request_context: Any = None) -> None:
 
 
 def channel_join(name: Name, request_context: Any = None) -> None:
-    """Collect the channel's messages for `channel_recv`, until the end of the request.
+    """Collect the channel's messages for `channel_recv`, until the end of the request, or of its websocket.
 
     Raises:
         ValueError: as `websocket_channel_join`.
     """
     request = serving(request_context)
     key = _name(name)
+    hub = _hub()
     if request.channel_queues is None:
         request.channel_queues = {}
         _at_end(request)
-    if key not in request.channel_queues:
-        hub = _hub()
-        queue = Queue(hub.settings)
-        _hub_call(hub.join, key, queue)
-        request.channel_queues[key] = queue
+    if key in request.channel_queues:
+        return
+    queue = request.channel_queues[key] = Queue(hub.settings)
+    try:
+        _hub_call(hub.join_queue, key, queue, request.websocket)
+    except BaseException:
+        if request.channel_queues is not None and request.channel_queues.get(key) is queue:
+            del request.channel_queues[key]
+        raise
+    if queue.closed:  # the request ended, or left again, while this waited
+        hub.leave(key, queue)
 
 
 def channel_leave(name: Name, request_context: Any = None) -> None:
@@ -89,9 +103,11 @@ def channel_leave(name: Name, request_context: Any = None) -> None:
     request = serving(request_context)
     key = _name(name)
     queue = request.channel_queues.pop(key, None) if request.channel_queues else None
-    _hub_call(_hub().leave, key, queue)
-    if queue is not None:
+    if queue is None:
+        _hub_call(_hub().check, key)
+    else:
         queue.close()
+        _hub_call(_hub().leave, key, queue)
 
 
 def channel_recv(name: Name, timeout: Optional[float] = None, request_context: Any = None) -> Optional[bytes]:
@@ -99,20 +115,25 @@ def channel_recv(name: Name, timeout: Optional[float] = None, request_context: A
 
     Args:
         name: a channel that `channel_join` was called for.
-        timeout: seconds to wait; None or a negative number waits for ever.
+        timeout: seconds to wait; 0 only looks; None or a negative number waits for ever.
         request_context: the request; by default the caller's.
 
     Returns:
         the message, None on a time-out.
 
     Raises:
-        OSError: "unable to receive channel message": not joined.
+        OSError: "unable to receive channel message": not joined, or the websocket is over and all that came before is read.
     """
     request = serving(request_context)
     queue = request.channel_queues.get(_name(name)) if request.channel_queues else None
     if queue is None:
         raise OSError("unable to receive channel message")
-    message: Optional[bytes] = queue.get(None if timeout is None or timeout < 0 else timeout)
+    if queue.websocket is None and request.websocket is not None:
+        # It joined before the handshake.
+        _hub().attach_queue(_name(name), queue, request.websocket)
+    message: Optional[bytes] = _hub_call(_hub().receive, queue, None if timeout is None or timeout < 0 else timeout)
+    if message is None and queue.closed:
+        raise OSError("unable to receive channel message")
     return message
 
 
@@ -150,7 +171,12 @@ def channel_count(name: Name, request_context: Any = None) -> int:
 
 
 def channels(request_context: Any = None) -> dict[str, dict[str, int]]:
-    """The channels of this worker: name -> subscribers, published, delivered, dropped (by full queues) and lost (others out of reach)."""
+    """The channels of this worker by name.
+
+    Returns:
+        for each: subscribers here; published by this worker; delivered to subscribers here; dropped, because one of them read too
+        slowly; lost, which did not reach some other worker or host. A channel that has lost something stays in the list for a while.
+    """
     return _hub().statistics()
 
 
@@ -159,8 +185,9 @@ def _publish(name: Name, opcode: int, payload: bytes, exclude_self: bool, reques
     if exclude_self:
         request = request_context if request_context is not None else find_request()
         if isinstance(request, Request):
-            own = (request.websocket, request.channel_queues.get(_name(name)) if request.channel_queues else None)
-            exclude = tuple(member for member in own if member is not None)
+            queue = request.channel_queues.get(_name(name)) if request.channel_queues else None
+            writer = request.websocket.writer if request.websocket is not None else None
+            exclude = tuple(member for member in (writer, queue) if member is not None)
     _hub_call(_hub().publish, _name(name), opcode, payload, exclude)
 
 
@@ -169,9 +196,16 @@ def _at_end(request: Request) -> None:
 
     def leave() -> None:
         queues, request.channel_queues = request.channel_queues or {}, None
+        hub = _hub()
+        dropped = 0
         for name, queue in queues.items():
-            _hub_call(_hub().leave, name, queue)
             queue.close()
+            hub.leave(name, queue)
+            dropped += queue.dropped
+        if dropped:
+            environ = request.environ
+            what = f"{environ.get('REQUEST_METHOD')} {environ.get('REQUEST_URI')}"
+            log(f"{what}: {dropped} channel messages were dropped because channel_recv was called too rarely")
 
     if request.at_end is None:
         request.at_end = []
@@ -193,7 +227,7 @@ def _hub_call(function: Any, *arguments: Any) -> Any:
 
 def _name(name: Name) -> str:
     if isinstance(name, bytes):
-        return name.decode("utf-8", "surrogateescape")
+        return decode_name(name)
     if not isinstance(name, str):
         raise TypeError(f"a channel's name is str or bytes, not {type(name).__name__}")
     return name

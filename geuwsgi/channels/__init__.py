@@ -28,15 +28,17 @@ def publish(backend: str, name: str, message: Union[str, bytes]) -> int:
     from ..errors import ChannelError
     from .address import parse_backend
     from .message import opcode_of
+    from .names import check_name
 
     address = parse_backend(backend)
+    check_name(name)
     opcode, payload = opcode_of(message)
     if address.kind == "redis":
         from . import redis
 
         return redis.publish(address, name, payload)
     if address.kind == "unix" and address.location:
-        from . import unix
+        from . import directory
 
-        return unix.publish(address.location, name, opcode, payload)
+        return directory.publish(address.location, name, opcode, payload)
     raise ChannelError(f"{backend}: messages from outside need a Redis address or unix:DIRECTORY")

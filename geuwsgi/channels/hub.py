@@ -1,34 +1,40 @@
 """The channels of one worker: joining, leaving, publishing, and giving messages to members.
 
-A message is encoded once and handed to each member without waiting: to a websocket through `deliver`, which tries the
-kernel and queues within bounds, to a reader of `channel_recv` through its queue. Whoever is too slow loses messages, which
-are counted; nobody else notices.
+A message is encoded once and handed to each member without waiting: to a websocket through its writer, which tries the kernel
+and queues within bounds, to a reader of `channel_recv` through its queue. Whoever is too slow loses messages, which are
+counted; nobody else notices.
 
-Small rooms are served in the publisher's own greenlet. Large ones go to a greenlet of the hub's, in batches between which
-the loop turns; the order in a channel is kept because messages wait in the channel itself.
+Small rooms are served in the publisher's own greenlet. Messages for larger ones stand in line in their channel until the loop
+turns, and are sent to some members at a time (see `pace`): what was published in one turn goes out together, and a room of
+thousands does not hold up the rest of the worker.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
-import gevent
-from gevent import get_hub, monkey
-from greenlet import getcurrent
+import itertools
+import os
+from collections import deque
+from typing import Any, Callable, Optional
 
 from ..errors import ChannelError
-from .backend import Backend
-from .background import spawn
-from .channel import Channel, Message, Queue
+from ..log import log
+from .backend import IDENTITY_SIZE, ORIGIN_SIZE, Backend, MakeBackend, MemoryBackend, Ways
+from .channel import Channel, Message
+from .counters import KEYS, Counters
+from .names import check_name
+from .pace import Pace
+from .queue import Queue
 from .settings import CLOSE, DROP_NEWEST, DROP_OLDEST, ChannelSettings
+from .threads import Loop
 
-#: Members served between two turns of the loop: about a millisecond of system calls.
-BATCH = 256
+#: (writers, start, stop, messages, queue, queue_bytes, overflow) -> (taken, dropped); see `server.writer.spread`.
+Spread = Callable[[Any, int, int, tuple[Message, ...], int, int, int], tuple[int, int]]
 
-#: Messages that may wait in one channel before its publishers are made to wait for a turn of the loop.
-WAITING_LIMIT = 64
+#: Sending up to so many units is not worth a turn of the loop.
+DIRECT = 32
 
-_thread_id: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+#: A message costs one unit and one more for each so many bytes.
+UNIT_BYTES = 8192
 
 
 class ChannelHub:
@@ -36,78 +42,202 @@ class ChannelHub:
 
     Args:
         settings: limits and habits.
-        backend: the way to other workers and hosts.
+        spread: sends a message to websockets.
+        make_backend: makes the way to other workers and hosts.
+
+    Attributes:
+        backend: that way.
     """
 
-    def __init__(self, settings: ChannelSettings, backend: Backend) -> None:
+    def __init__(self, settings: ChannelSettings, spread: Spread, make_backend: MakeBackend = lambda ways: MemoryBackend()) -> None:
         self.settings = settings
-        self.backend = backend
-        self._channels: dict[str, Channel] = {}
-        #: Deliveries left before the publisher has to let the loop turn.
-        self._budget = BATCH
+        self._spread = spread
         self._overflow = (DROP_NEWEST, DROP_OLDEST, CLOSE).index(settings.overflow)
+        self._channels: dict[str, Channel] = {}
+        self._counters = Counters()
+        self._origin = os.urandom(ORIGIN_SIZE)
+        self._identities = itertools.count(1)
+        self._pace = Pace(self._serve)
+        self._loop = Loop()
         #: One bound method for all members.
         self._leave_all = self._leave
-        self._loop = get_hub().loop
-        self._thread = _thread_id()
         for name in settings.declared:
-            self._channels[name] = Channel(name, settings.history, declared=True)
+            self._channels[name] = Channel(check_name(name), settings.history, declared=True)
+        self.backend: Backend = make_backend(
+            Ways(
+                self._origin,
+                self.deliver,
+                self.local_count,
+                self._lost,
+                self._histories,
+                self._recall,
+                settings.max_size,
+                settings.history,
+            )
+        )
+
+    def start(self) -> None:
+        """Connect with the others. Called in each worker, once its loop runs."""
+        self.backend.start()
+
+    def stop(self) -> None:
+        """Disconnect, and say what was lost."""
+        self.backend.stop()
+        self._pace.close()
+        counters = self._counters
+        if counters.dropped or counters.lost:
+            log(
+                f"channels: {counters.dropped} deliveries were dropped because somebody read too slowly, "
+                f"{counters.lost} messages did not reach some other worker or host"
+            )
 
     # -- membership
 
     def join(self, name: str, member: Any) -> None:
-        """Make a websocket or a Queue a member; joining twice is one membership.
+        """Make a websocket a member; joining twice is one membership.
+
+        Args:
+            member: has a `writer`; its `channels` and `on_end` are set here.
 
         Raises:
-            ChannelError: the name does not exist (strict).
+            ChannelError: the name does not exist (strict) or is none; the websocket ended while it waited.
         """
-        channel = self._channel(name)
-        first = not len(channel)
-        if not channel.add(member):
+        if not self._loop.is_here():
+            self._loop.call(self.join, name, member)
             return
-        if not isinstance(member, Queue):
-            if member.channels is None:
-                member.channels = []
-                member.on_end = self._leave_all
-            member.channels.append(name)
-        if first:
+        channel = self._prepare(name)
+        writer = member.writer
+        if not member.open:
+            self._release(channel)
+            raise ChannelError("the websocket is over")
+        if writer not in channel:
+            self._attach(member, name, writer)
+            channel.add(writer)
+            if channel.history:
+                self._send(channel, (writer,), 0, 1, tuple(channel.history))
+        self._joined(name, member)
+
+    def join_queue(self, name: str, queue: Queue, websocket: Any = None) -> None:
+        """Make a Queue a member.
+
+        Args:
+            websocket: the membership ends with it.
+
+        Raises:
+            ChannelError: the name does not exist (strict) or is none.
+        """
+        if not self._loop.is_here():
+            self._loop.call(self.join_queue, name, queue, websocket)
+            return
+        channel = self._prepare(name)
+        if queue.closed:
+            self._release(channel)
+            return
+        channel.add(queue)
+        self.attach_queue(name, queue, websocket)
+        for message in tuple(channel.history or ()):
+            self._put(channel, queue, message)
+        self._joined(name, queue)
+
+    def _joined(self, name: str, member: Any) -> None:
+        try:
             self.backend.joined(name)
-        if channel.history and not isinstance(member, Queue):
-            for message in tuple(channel.history):
-                self._give(channel, member, message)
-        elif channel.history:
-            for message in tuple(channel.history):
-                channel.dropped += member.put(message.payload)
+        except BaseException:  # a time-out or a kill of whoever waits: it has not joined
+            self.leave(name, member)
+            raise
+
+    def attach_queue(self, name: str, queue: Queue, websocket: Any) -> None:
+        """From now on the membership of a Queue ends with a websocket."""
+        if websocket is None or queue.websocket is not None:
+            return
+        if websocket.open:
+            queue.websocket = websocket
+            self._attach(websocket, name, queue)
+        else:
+            self.leave(name, queue)
+            queue.close()
+
+    def receive(self, queue: Queue, timeout: Optional[float]) -> Optional[bytes]:
+        """See `Queue.get`; may be called in a thread of gevent's pool too."""
+        if not self._loop.is_here():
+            message: Optional[bytes] = self._loop.call(queue.get, timeout)
+            return message
+        return queue.get(timeout)
 
     def leave(self, name: str, member: Any) -> None:
-        """End a membership; does nothing without one.
+        """End a membership of a websocket or a Queue; does nothing without one. May be called in the hub.
 
         Raises:
             ChannelError: the name does not exist (strict).
         """
+        if not self._loop.is_here():
+            self._loop.call(self.leave, name, member)
+            return
         channel = self._channels.get(name)
         if channel is None:
-            if self.settings.strict:
-                raise ChannelError("unable to find channel")
+            self.check(name)
             return
-        if not channel.remove(member):
+        websocket, key = (member.websocket, member) if isinstance(member, Queue) else (member, member.writer)
+        if key not in channel:
             return
-        if not isinstance(member, Queue):
-            member.channels.remove(name)
-        if not len(channel):
-            self.backend.left(name)
-        if channel.idle:
-            del self._channels[name]
+        channel.remove(key)
+        if websocket is not None:
+            websocket.channels.remove((name, key))
+        self._release(channel)
 
-    def _leave(self, member: Any) -> None:
+    def _attach(self, websocket: Any, name: str, key: Any) -> None:
+        if websocket.channels is None:
+            websocket.channels = []
+            websocket.on_end = self._leave_all
+        websocket.channels.append((name, key))
+
+    def _leave(self, websocket: Any) -> None:
         """A websocket is over: end all its memberships."""
-        for name in tuple(member.channels):
-            self.leave(name, member)
+        for name, key in tuple(websocket.channels):
+            self.leave(name, key if isinstance(key, Queue) else websocket)
+            if isinstance(key, Queue):
+                key.close()
+
+    def _prepare(self, name: str) -> Channel:
+        """The channel, with what was published before if that is kept, so that whoever joins has each message once: then, or live."""
+        channel = self._channel(name)
+        if channel.history is None or channel.known:
+            return channel
+        channel.held += 1
+        try:
+            self.backend.joined(name)
+            before = set(channel.history)
+            past = self.backend.past(name)
+            if past is not None and not channel.known:
+                # What has come since the question was asked may be in the answer too.
+                self._remember(channel, past, [message for message in channel.history if message not in before])
+            channel.known = True
+        except BaseException:  # a time-out or a kill of whoever joins
+            channel.held -= 1
+            self._release(channel)
+            raise
+        channel.held -= 1
+        return channel
+
+    def _release(self, channel: Channel) -> None:
+        """Somebody has left, or does not join after all."""
+        if len(channel) or channel.held:
+            return
+        self.backend.left(channel.name)
+        # Where messages come only while there are members, what is kept has a gap from now on.
+        channel.known = False
+        self._tidy(channel)
+
+    def _tidy(self, channel: Channel) -> None:
+        """Forget a channel that is not needed."""
+        if channel.idle and self._channels.get(channel.name) is channel:
+            self._counters.keep(channel)
+            del self._channels[channel.name]
 
     # -- publishing
 
     def publish(self, name: str, opcode: int, payload: bytes, exclude: tuple[Any, ...] = ()) -> None:
-        """Send a message to all members everywhere. Never waits for any of them.
+        """Send a message to all members everywhere. Waits for none of them, at most for the loop to turn.
 
         May be called from any greenlet, from the hub, and from a thread of gevent's pool.
 
@@ -115,135 +245,175 @@ class ChannelHub:
             name: the channel; nobody needs to be in it.
             opcode: TEXT or BINARY.
             payload: the message; UTF-8 if it is TEXT.
-            exclude: members that are left out.
+            exclude: websockets' writers and queues that are left out.
 
         Raises:
-            ChannelError: the name does not exist (strict), or the message is larger than `max_size`.
+            ChannelError: the name does not exist (strict) or is none, or the message is larger than `max_size`.
         """
         if len(payload) > self.settings.max_size:
             raise ChannelError(f"a channel message may have {self.settings.max_size} bytes, this one has {len(payload)}")
-        if _thread_id() != self._thread:
-            self._channel_exists(name)
-            self._loop.run_callback_threadsafe(spawn, self._publish, name, opcode, payload, exclude)
+        if not self._loop.is_here():
+            self.check(name)
+            check_name(name)
+            self._loop.call_later(self.publish, name, opcode, payload, exclude)
             return
-        self._publish(name, opcode, payload, exclude)
-
-    def _publish(self, name: str, opcode: int, payload: bytes, exclude: tuple[Any, ...]) -> None:
-        channel = self._channel(name)
+        channel = self._admit(name)
+        identity = self._origin + next(self._identities).to_bytes(IDENTITY_SIZE - ORIGIN_SIZE, "big")
+        message = Message(opcode, payload, identity, exclude)
         channel.published += 1
-        lost = self.backend.lost
-        self.backend.publish(name, opcode, payload)
-        channel.lost += self.backend.lost - lost
-        self._spread(channel, Message(opcode, payload, exclude))
-        in_hub = getcurrent() is get_hub()
-        self._budget -= len(channel) + 1
-        if self._budget <= 0 and not in_hub:
-            self._budget = BATCH
-            gevent.sleep(0)
-        while len(channel.waiting) > WAITING_LIMIT and not in_hub:
-            gevent.sleep(0)
+        self.backend.publish(name, message)
+        self._give(channel, message)
         if channel.idle:
-            self._channels.pop(name, None)
+            self._tidy(channel)
 
-    def deliver(self, name: str, opcode: int, payload: bytes) -> None:
-        """A message that came through the backend: give it to the members here."""
-        channel = self._channels.get(name)
-        if channel is None:
-            if not self.settings.history or self.settings.strict:
-                return
-            channel = self._channel(name)
-        self._spread(channel, Message(opcode, payload))
-
-    def _spread(self, channel: Channel, message: Message) -> None:
-        if channel.history is not None:
-            channel.history.append(Message(message.opcode, message.payload))
-        if not len(channel):
+    def deliver(self, name: str, message: Message) -> None:
+        """A message that came through the backend: give it to the members here. Waits as a publisher does."""
+        if name not in self._channels and (not self.settings.history or self.settings.strict):
+            self._pace.spend(1)
             return
-        if not channel.draining and len(channel) <= BATCH:
-            for member in channel.members():
-                if member not in message.exclude:
-                    self._give(channel, member, message)
-            return
-        channel.waiting.append(message)
-        if not channel.draining:
-            channel.draining = True
-            spawn(self._drain, channel)
-
-    def _drain(self, channel: Channel) -> None:
-        """Give out what waits in a channel, a batch per turn of the loop."""
         try:
-            served = 0
-            while channel.waiting:
-                # It stays in line until it is out, so that a later message cannot overtake it.
-                message = channel.waiting[0]
-                for member in channel.members():
-                    if member in message.exclude or member not in channel:
-                        continue
-                    self._give(channel, member, message)
-                    served += 1
-                    if served >= BATCH:
-                        served = 0
-                        gevent.sleep(0)
-                channel.waiting.popleft()
-        finally:
-            channel.draining = False
+            channel = self._admit(name)
+        except ChannelError:
+            return  # another instance, which shares the backend, allows more than this one
+        self._give(channel, message)
 
-    def _give(self, channel: Channel, member: Any, message: Message) -> None:
-        if isinstance(member, Queue):
-            dropped = member.put(message.payload)
-            channel.dropped += dropped
-            channel.delivered += 1
-            return
-        writer = member.writer
-        kind = writer.frame_kind
-        frame = message.frames.get(kind)
-        if frame is None:
-            frame = message.frames[kind] = bytearray(writer.encode_for_many(message.opcode, message.payload))
+    def _admit(self, name: str) -> Channel:
+        """The channel, when it is the caller's turn."""
+        channel = self._channel(name)
+        if self._pace.admit(channel):
+            return channel
+        return self._channel(name)  # it may have been forgotten meanwhile
+
+    def _give(self, channel: Channel, message: Message) -> None:
+        channel.number += 1
+        message.number = channel.number
+        if channel.history is not None:
+            kept = Message(message.opcode, message.payload, message.identity) if message.exclude else message
+            channel.history.append(kept)
+        queues = channel.queues()
+        for queue in queues:
+            if queue not in message.exclude:
+                self._put(channel, queue, message)
+        writers = channel.writers()
+        count = len(writers)
+        cost = _cost(len(message.payload))
+        if count and (channel.line is not None or count * cost > DIRECT):
+            if channel.line is None:
+                self._pace.line_up(channel)
+            channel.line_up(message, writers)
+            count = 0
+        elif count:  # else there is nobody, and no order to keep
+            self._send(channel, writers, 0, count, (message,))
+        self._pace.spend(1 + (count + len(queues)) * cost)
+
+    def _serve(self, channel: Channel, units: int) -> int:
+        """Send to some of those for whom messages stand in line; how many units it took. Runs in the hub."""
+        line = channel.line
+        if line is None:
+            return 0
+        turn = line[0]
+        messages = tuple(message for message, _ in turn.messages)
+        cost = _cost(sum(len(message.payload) for message in messages))
+        # Noted before it is done, so that nothing is sent twice, whatever happens.
+        start, stop = turn.advance(max(1, units // cost))
+        writers = turn.writers
+        if turn.version != channel.version:
+            writers = channel.still(turn, start, stop)
+            start, stop = 0, len(writers)
+        channel.in_line -= turn.finish()
+        if not turn.messages:
+            line.popleft()
+        try:
+            self._send(channel, writers, start, stop, messages)
+        finally:
+            if not line:
+                channel.line = None
+                self._tidy(channel)
+        return max(1, stop - start) * cost
+
+    def _send(self, channel: Channel, writers: tuple[Any, ...], start: int, stop: int, messages: tuple[Message, ...]) -> None:
         settings = self.settings
-        dropped = writer.deliver(frame, settings.queue, settings.queue_bytes, self._overflow)
+        taken, dropped = self._spread(writers, start, stop, messages, settings.queue, settings.queue_bytes, self._overflow)
+        channel.delivered += taken
         if dropped:
             channel.dropped += dropped
-        else:
-            channel.delivered += 1
+            self._counters.dropped += dropped
 
-    # -- looking
+    def _put(self, channel: Channel, queue: Queue, message: Message) -> None:
+        before = queue.dropped
+        channel.delivered += queue.put(message.payload)
+        dropped = queue.dropped - before
+        channel.dropped += dropped
+        self._counters.dropped += dropped
 
-    def count(self, name: str) -> int:
-        """Members here and on all others that can be reached."""
-        self._channel_exists(name)
-        channel = self._channels.get(name)
-        return (len(channel) if channel is not None else 0) + self.backend.count(name)
+    # -- what the backend asks
 
     def local_count(self, name: str) -> int:
         """Members in this worker."""
         channel = self._channels.get(name)
         return len(channel) if channel is not None else 0
 
+    def _lost(self, name: str, number: int) -> None:
+        self._counters.lost += number
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.lost += number
+        else:
+            self._counters.lost_without_channel(name, number)
+
+    def _histories(self) -> list[tuple[str, list[Message]]]:
+        return [(name, list(channel.history)) for name, channel in self._channels.items() if channel.history]
+
+    def _recall(self, name: str, past: list[Message]) -> None:
+        if self.settings.history and (not self.settings.strict or name in self._channels):
+            channel = self._channel(name)
+            self._remember(channel, past, list(channel.history or ()))
+
+    def _remember(self, channel: Channel, past: list[Message], later: list[Message]) -> None:
+        """Keep what was published before this worker heard of it, and then what it has heard itself, each message once."""
+        known = {message.identity for message in past}
+        later = [message for message in later if not message.identity or message.identity not in known]
+        channel.history = deque(past + later, maxlen=self.settings.history)
+
+    # -- looking
+
+    def count(self, name: str) -> int:
+        """Members here and on all others that can be reached.
+
+        Raises:
+            ChannelError: the name does not exist (strict) or is none.
+        """
+        if not self._loop.is_here():
+            return int(self._loop.call(self.count, name))
+        self.check(name)
+        return self.local_count(name) + self.backend.count(check_name(name))
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Name -> subscribers, published, delivered, dropped, lost; of this worker alone."""
-        return {
-            name: {
-                "subscribers": len(channel),
-                "published": channel.published,
-                "delivered": channel.delivered,
-                "dropped": channel.dropped,
-                "lost": channel.lost,
-            }
-            for name, channel in self._channels.items()
-        }
+        found = self._counters.gone()
+        for name, channel in list(self._channels.items()):
+            found[name] = {"subscribers": len(channel), **{key: getattr(channel, key) for key in KEYS}}
+        return found
 
-    def is_member(self, name: str, member: Any) -> bool:
-        """Whether it has joined."""
-        channel = self._channels.get(name)
-        return channel is not None and member in channel
+    def check(self, name: str) -> None:
+        """Do nothing.
 
-    def _channel_exists(self, name: str) -> None:
+        Raises:
+            ChannelError: the name does not exist (strict).
+        """
         if self.settings.strict and name not in self._channels:
             raise ChannelError("unable to find channel")
 
     def _channel(self, name: str) -> Channel:
         channel = self._channels.get(name)
         if channel is None:
-            self._channel_exists(name)
-            channel = self._channels[name] = Channel(name, self.settings.history)
+            self.check(name)
+            channel = Channel(check_name(name), self.settings.history)
+            self._counters.restore(channel)
+            self._channels[name] = channel
         return channel
+
+
+def _cost(size: int) -> int:
+    """Units that it takes to send so many bytes to one websocket."""
+    return 1 + size // UNIT_BYTES

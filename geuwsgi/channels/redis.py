@@ -4,16 +4,15 @@ One subscription connection per worker, on which channels are subscribed when th
 connection for publishing, which sends what has collected in one pipeline. While Redis is away, local delivery goes on; what
 this worker publishes meanwhile does not reach the others and is counted, not queued.
 
-A message of ours carries an origin, so that it is not delivered twice where it came from. Anything else that is published
+A message of ours carries an identity, so that it is not delivered twice where it came from. Anything else that is published
 under `<prefix><name>` (redis-cli, a Django view, a cron job) goes to the members as it stands.
 """
 
 from __future__ import annotations
 
-import random
 import uuid
-from collections import deque
-from typing import Any, Callable
+from collections import Counter, deque
+from typing import Any, Optional
 
 import gevent
 from gevent.event import Event
@@ -22,29 +21,36 @@ from ..errors import ChannelError
 from ..log import log
 from . import wire
 from .address import BackendAddress
-from .backend import Deliver
+from .backend import IDENTITY_SIZE, ORIGIN_SIZE, Ways
 from .background import spawn
+from .channel import Message
 from .message import opcode_of
+from .names import decode_name, encode_name
+from .subscription import Subscription
 
 #: What stands before a message of ours. No text begins with a zero byte.
 _MAGIC = b"\x00geuwsgi\x01"
-_ORIGIN_SIZE = 8
+_BODY = len(_MAGIC) + IDENTITY_SIZE + 1
 
 #: Messages and bytes that may wait for the publishing connection.
 QUEUE_MESSAGES = 20_000
 QUEUE_BYTES = 64 * 1024 * 1024
 
-#: Messages in one pipeline.
+#: Messages and bytes in one pipeline.
 _PIPELINE = 500
+_PIPELINE_BYTES = 1024 * 1024
 
-#: Seconds: for a connection, for a confirmation of Redis, for answers to a count, and the bounds of the pause between tries.
+#: Seconds: for a connection, for any answer, for answers to a count, and for what is on its way when a worker ends.
 CONNECT_TIMEOUT = 2.0
-CONFIRM_TIMEOUT = 1.0
+SOCKET_TIMEOUT = 2.0
 ANSWER_TIMEOUT = 0.5
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+FLUSH_TIMEOUT = 1.0
 
-_CONTROL = "\x00control"
+#: Seconds that Redis keeps the history of a channel in which nothing is published.
+HISTORY_SECONDS = 86400
+
+_CONTROL = b"\x00control"
+_HISTORY = b"\x00history:"
 
 
 def import_redis() -> Any:
@@ -60,95 +66,107 @@ def import_redis() -> Any:
     return redis
 
 
+def new_client(address: BackendAddress) -> Any:
+    """A client that does not try again by itself, and does not wait for ever.
+
+    Raises:
+        ChannelError: the redis package is missing, or does not take the address.
+    """
+    redis = import_redis()
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    try:
+        return redis.Redis.from_url(
+            address.location,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=SOCKET_TIMEOUT,
+            socket_keepalive=True,
+        )
+    except (ValueError, TypeError, redis.exceptions.RedisError) as error:
+        raise ChannelError(str(error)) from None
+
+
 class RedisBackend:
     """See `Backend`.
 
     Args:
         address: where Redis is, and the prefix of its channels.
-        deliver: takes the messages of others.
-        local_count: members of a channel in this worker.
-        max_size: the largest message in bytes.
+        ways: to the hub.
 
     Raises:
         ChannelError: the redis package is missing, or the address is none.
     """
 
-    def __init__(self, address: BackendAddress, deliver: Deliver, local_count: Callable[[str], int], max_size: int) -> None:
-        self.lost = 0
-        self._redis = import_redis()
-        self._failures = (self._redis.exceptions.ConnectionError, self._redis.exceptions.TimeoutError, OSError)
-        self._prefix = address.prefix
-        self._location = address.location
-        self._deliver = deliver
-        self._local_count = local_count
-        self._max_size = max_size
-        self._origin = uuid.uuid4().bytes[:_ORIGIN_SIZE]
+    def __init__(self, address: BackendAddress, ways: Ways) -> None:
+        self._client = new_client(address)
+        exceptions = import_redis().exceptions
+        self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+        self._refusals = exceptions.RedisError
+        self._refused = ""
+        self._ways = ways
+        self._prefix = encode_name(address.prefix)
         self._control = self._prefix + _CONTROL
-        self._reply = self._control + self._origin.hex()
-        #: Channels that have members here; those whose subscription Redis has confirmed; who waits for that.
-        self._wanted: set[str] = set()
-        self._confirmed: set[str] = set()
-        self._waiting: dict[str, Event] = {}
-        #: Subscriptions to make and end, in order, by a greenlet of their own: a membership may end in the hub, which cannot wait.
-        self._commands: deque[tuple[bool, str]] = deque()
-        self._commanded = Event()
-        self._queue: deque[tuple[str, bytes]] = deque()
+        self._reply = self._control + ways.origin.hex().encode()
+        self._subscription = Subscription(
+            self._client, (*self._failures, exceptions.RedisError), (self._control, self._reply), self._received, self._came
+        )
+        #: (name, or None for an answer; channel of Redis; data)
+        self._queue: deque[tuple[Optional[str], bytes, bytes]] = deque()
         self._queue_bytes = 0
-        self._queued = Event()
-        self._subscribed = Event()
-        self._pubsub: Any = None
-        self._connected = False
-        self._lost_before = 0
+        self._some = Event()
+        self._idle = Event()
+        self._idle.set()
+        self._sender: Any = None
+        self._lost = 0
         self._counts: dict[bytes, tuple[list[int], list[int], Event]] = {}
-        self._greenlets: list[Any] = []
-        try:
-            self._client = self._new_client()
-        except ValueError as error:
-            raise ChannelError(str(error)) from None
 
     def start(self) -> None:
         """Connect; waits for Redis for a moment, and does without it if it does not come."""
-        self._greenlets = [spawn(run) for run in (self._listen, self._command, self._send)]
-        self._subscribed.wait(CONNECT_TIMEOUT)
+        self._sender = spawn(self._send)
+        self._subscription.start(CONNECT_TIMEOUT)
 
     def stop(self) -> None:
         """Send what is queued, for a moment, and disconnect."""
-        with gevent.Timeout(CONFIRM_TIMEOUT, False):  # type: ignore[arg-type]  # False: end quietly
-            while self._queue and self._connected:
-                gevent.sleep(0.005)
-        gevent.killall(self._greenlets)
-        if self._pubsub is not None:
-            self._pubsub.close()
+        if self._subscription.connected:
+            self._idle.wait(FLUSH_TIMEOUT)
+        self._subscription.stop()
+        if self._sender is not None:
+            self._sender.kill()
         self._client.close()
 
-    def publish(self, name: str, opcode: int, payload: bytes) -> None:
+    def publish(self, name: str, message: Message) -> None:
         """Queue one PUBLISH, whatever the number of members."""
-        self._put(self._prefix + name, b"%b%b%c%b" % (_MAGIC, self._origin, opcode, payload))
+        data = b"%b%b%c%b" % (_MAGIC, message.identity, message.opcode, message.payload)
+        self._put(name, self._prefix + encode_name(name), data)
 
     def joined(self, name: str) -> None:
         """Subscribe, and wait until Redis has confirmed it, so that what is published behind the join arrives."""
-        self._wanted.add(name)
-        self._commands.append((True, name))
-        self._commanded.set()
-        if not self._connected or gevent.getcurrent() is gevent.get_hub():
-            return
-        done = self._waiting.setdefault(name, Event())
-        try:
-            if name not in self._confirmed:
-                done.wait(CONFIRM_TIMEOUT)
-        finally:
-            self._waiting.pop(name, None)
+        self._subscription.want(self._prefix + encode_name(name))
 
     def left(self, name: str) -> None:
         """Unsubscribe."""
-        self._wanted.discard(name)
-        self._confirmed.discard(name)
-        self._commands.append((False, name))
-        self._commanded.set()
+        self._subscription.leave(self._prefix + encode_name(name))
+
+    def past(self, name: str) -> Optional[list[Message]]:
+        """What Redis has kept. Foreign publishers leave nothing there."""
+        if not self._subscription.connected:
+            return None
+        try:
+            self._idle.wait(ANSWER_TIMEOUT)  # our own may still be queued
+            kept = self._client.lrange(self._prefix + _HISTORY + encode_name(name), -self._ways.history, -1)
+        except self._failures as error:
+            self._subscription.broken(error)
+            return None
+        except self._refusals as error:
+            self._refuse(f"Redis refuses to tell the history of channels: {error}")
+            return None
+        return [_message(data) for data in kept if _is_ours(data)]
 
     def count(self, name: str) -> int:
         """Ask all others on the control channel; those that do not answer in time are not counted."""
-        if not self._connected:
+        if not self._subscription.connected:
             return 0
         token = uuid.uuid4().bytes
         expected = [0]
@@ -156,158 +174,128 @@ class RedisBackend:
         done = Event()
         self._counts[token] = (expected, numbers, done)
         try:
-            # PUBLISH says how many have got it, this worker among them.
-            question = wire.pack(wire.COUNT, name, 0, token + self._reply.encode("utf-8"))
-            expected[0] = self._client.publish(self._control, question) - 1
-            if len(numbers) < expected[0]:
-                done.wait(ANSWER_TIMEOUT)
-        except self._failures:
-            pass
+            with gevent.Timeout(ANSWER_TIMEOUT, False):  # type: ignore[arg-type]  # False: end quietly
+                # PUBLISH says how many have got it, this worker among them.
+                expected[0] = self._client.publish(self._control, wire.pack(wire.COUNT, name, 0, token + self._reply)) - 1
+                if len(numbers) < expected[0]:
+                    done.wait()
+        except self._failures as error:
+            self._subscription.broken(error)
+        except self._refusals as error:
+            self._refuse(f"Redis refuses to ask the others: {error}")
         finally:
             del self._counts[token]
         return sum(numbers)
 
     # -- publishing
 
-    def _put(self, channel: str, data: bytes) -> None:
-        if not self._connected or len(self._queue) >= QUEUE_MESSAGES or self._queue_bytes + len(data) > QUEUE_BYTES:
-            self.lost += 1
+    def _put(self, name: Optional[str], channel: bytes, data: bytes) -> None:
+        full = len(self._queue) >= QUEUE_MESSAGES or self._queue_bytes + len(data) > QUEUE_BYTES
+        if full or not self._subscription.connected:
+            self._count_lost([name])
             return
-        self._queue.append((channel, data))
+        self._queue.append((name, channel, data))
         self._queue_bytes += len(data)
-        self._queued.set()
+        self._idle.clear()
+        self._some.set()
 
     def _send(self) -> None:
         while True:
-            self._queued.wait()
-            self._queued.clear()
+            self._some.wait()
+            self._some.clear()
             while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _PIPELINE))]
-                self._queue_bytes -= sum(len(data) for _, data in batch)
+                batch = self._take_batch()
                 try:
-                    pipeline = self._client.pipeline(transaction=False)
-                    for channel, data in batch:
-                        pipeline.publish(channel, data)
-                    pipeline.execute()
-                except self._failures:
+                    self._publish(batch)
+                    self._refused = ""
+                except self._failures as error:
                     # Some of these may have arrived; at most once means that none is sent again.
-                    self.lost += len(batch) + len(self._queue)
+                    self._count_lost([name for name, _, _ in (*batch, *self._queue)])
                     self._queue.clear()
                     self._queue_bytes = 0
-                except self._redis.exceptions.RedisError as error:
-                    self.lost += len(batch)
-                    log(f"channels: Redis refuses to publish: {error}")
+                    self._subscription.broken(error)
+                except self._refusals as error:
+                    self._count_lost([name for name, _, _ in batch])
+                    self._refuse(f"Redis refuses to publish: {error}")
+            self._idle.set()
 
-    # -- subscribing
+    def _take_batch(self) -> list[tuple[Optional[str], bytes, bytes]]:
+        batch: list[tuple[Optional[str], bytes, bytes]] = []
+        size = 0
+        while self._queue and len(batch) < _PIPELINE and size < _PIPELINE_BYTES:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1][2])
+        self._queue_bytes -= size
+        return batch
 
-    def _listen(self) -> None:
-        """Hold the subscription connection, for ever."""
-        pause = FIRST_PAUSE
-        announced = False
-        while True:
-            try:
-                self._subscribe_all()
-                pause = FIRST_PAUSE
-                if announced:
-                    announced = False
-                    log(f"channels: Redis is back; {self.lost - self._lost_before} messages did not reach other hosts meanwhile")
-                while True:
-                    message = self._pubsub.get_message(timeout=None)
-                    if message is not None:
-                        self._received(message)
-            except self._failures + (self._redis.exceptions.RedisError,) as error:
-                was_connected, self._connected = self._connected, False
-                self._confirmed.clear()
-                if not announced:
-                    announced = True
-                    self._lost_before = self.lost
-                    log(f"channels: Redis is {'gone' if was_connected else 'not there'} ({error}); messages stay here until it is back")
-                if self._pubsub is not None:
-                    self._pubsub.close()
-                    self._pubsub = None
-                # Many workers lose Redis at the same instant and shall not come back at the same.
-                gevent.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, LONGEST_PAUSE)
+    def _publish(self, batch: list[tuple[Optional[str], bytes, bytes]]) -> None:
+        history = self._ways.history
+        pipeline = self._client.pipeline(transaction=False)
+        for name, channel, data in batch:
+            if history and name is not None:
+                # Before it is published: whoever subscribes in between finds it in one place or in both, never in none.
+                key = self._prefix + _HISTORY + encode_name(name)
+                pipeline.rpush(key, data)
+                pipeline.ltrim(key, -history, -1)
+                pipeline.expire(key, HISTORY_SECONDS)
+            pipeline.publish(channel, data)
+        pipeline.execute()
 
-    def _subscribe_all(self) -> None:
-        pubsub = self._client.pubsub()
-        self._commands.clear()
-        pubsub.subscribe(self._control, self._reply, *(self._prefix + name for name in sorted(self._wanted)))
-        self._pubsub = pubsub
-        self._connected = True
+    def _count_lost(self, names: list[Optional[str]]) -> None:
+        for name, number in Counter(names).items():
+            if name is not None:
+                self._lost += number
+                self._ways.lost(name, number)
 
-    def _command(self) -> None:
-        while True:
-            self._commanded.wait()
-            self._commanded.clear()
-            while self._commands and self._connected:
-                wanted, name = self._commands.popleft()
-                try:
-                    if wanted:
-                        self._pubsub.subscribe(self._prefix + name)
-                    else:
-                        self._pubsub.unsubscribe(self._prefix + name)
-                except self._failures:
-                    break  # _listen notices, and subscribes all anew
+    def _came(self) -> str:
+        lost, self._lost = self._lost, 0
+        return f"{lost} messages did not reach other hosts meanwhile"
 
-    def _received(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        channel = message["channel"].decode("utf-8", "surrogateescape")
-        if kind == "message":
-            data = message["data"]
-            if channel in (self._control, self._reply):
-                self._answer(data)
-            else:
-                self._deliver_data(channel[len(self._prefix) :], data)
-        elif kind == "subscribe":
-            if channel == self._reply:
-                self._subscribed.set()
-            name = channel[len(self._prefix) :]
-            if name in self._wanted:
-                self._confirmed.add(name)
-            done = self._waiting.get(name)
-            if done is not None:
-                done.set()
+    def _refuse(self, what: str) -> None:
+        if what != self._refused:
+            self._refused = what
+            log(f"channels: {what}")
 
-    def _deliver_data(self, name: str, data: bytes) -> None:
-        if data.startswith(_MAGIC):
-            start = len(_MAGIC) + _ORIGIN_SIZE
-            if data[len(_MAGIC) : start] != self._origin and len(data) > start:
-                self._deliver(name, data[start], data[start + 1 :])
-        elif len(data) > self._max_size:
-            log(f"channels: a message of {len(data)} bytes published to {name!r} by another program is over --channel-max-size: dropped")
-        else:
-            self._deliver(name, *opcode_of(data))
+    # -- hearing
+
+    def _received(self, channel: bytes, data: bytes) -> None:
+        if channel in (self._control, self._reply):
+            self._answer(data)
+            return
+        name = decode_name(channel[len(self._prefix) :])
+        if _is_ours(data):
+            if data[len(_MAGIC) : len(_MAGIC) + ORIGIN_SIZE] != self._ways.origin:
+                self._ways.deliver(name, _message(data))
+        elif len(data) > self._ways.max_size:
+            log(f"channels: a message of {len(data)} bytes, published to {name!r} by another program, is over --channel-max-size: dropped")
+        elif not data.startswith(_MAGIC):
+            self._ways.deliver(name, Message(*opcode_of(data)))
 
     def _answer(self, data: bytes) -> None:
         try:
-            kind, name, _, payload = wire.unpack(data)
+            item = wire.unpack(data)
         except ChannelError:
             return  # somebody else publishes on our control channel
-        if kind == wire.COUNT:
-            token, reply = payload[:16], payload[16:].decode("utf-8")
-            if reply != self._reply:
-                number = self._local_count(name)
-                self._put(reply, wire.pack(wire.ANSWER, "", 0, token + number.to_bytes(8, "big")))
-        elif kind == wire.ANSWER:
-            question = self._counts.get(payload[:16])
+        token, rest = item.payload[:16], item.payload[16:]
+        if item.kind == wire.COUNT:
+            if rest != self._reply and rest.startswith(self._control):
+                number = self._ways.local_count(item.name)
+                self._put(None, rest, wire.pack(wire.ANSWER, "", 0, token + number.to_bytes(8, "big")))
+        elif item.kind == wire.ANSWER:
+            question = self._counts.get(token)
             if question is not None:
                 expected, numbers, done = question
-                numbers.append(int.from_bytes(payload[16:], "big"))
+                numbers.append(int.from_bytes(rest, "big"))
                 if expected[0] and len(numbers) >= expected[0]:
                     done.set()
 
-    def _new_client(self) -> Any:
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
 
-        return self._redis.Redis.from_url(
-            self._location,
-            # Retrying is done above, with a pause that grows; a publish is never repeated.
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_keepalive=True,
-        )
+def _is_ours(data: bytes) -> bool:
+    return data.startswith(_MAGIC) and len(data) >= _BODY and data[_BODY - 1] in (1, 2)
+
+
+def _message(data: bytes) -> Message:
+    return Message(data[_BODY - 1], data[_BODY:], data[len(_MAGIC) : _BODY - 1])
 
 
 def publish(address: BackendAddress, name: str, payload: bytes) -> int:
@@ -316,11 +304,10 @@ def publish(address: BackendAddress, name: str, payload: bytes) -> int:
     Raises:
         ChannelError: Redis cannot be reached, or refuses.
     """
-    redis = import_redis()
-    client = redis.Redis.from_url(address.location, socket_connect_timeout=CONNECT_TIMEOUT)
+    client = new_client(address)
     try:
-        return int(client.publish(address.prefix + name, payload))
-    except (redis.exceptions.RedisError, OSError) as error:
+        return int(client.publish(encode_name(address.prefix) + encode_name(name), payload))
+    except (import_redis().exceptions.RedisError, OSError) as error:
         raise ChannelError(f"Redis: {error}") from None
     finally:
         client.close()

@@ -12,100 +12,24 @@ from __future__ import annotations
 
 import os
 import socket as stdlib_socket
-import tempfile
+import time
 import uuid
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import gevent
 from gevent import socket as gevent_socket
 from gevent.event import Event
 
-from ..errors import ChannelError
 from ..log import log
 from . import wire
-from .backend import Deliver
+from .backend import Ways
 from .background import spawn
+from .channel import Message
+from .directory import connectable, listen_path, others
+from .peer import Peer
 
-#: Bytes that may wait for one worker.
-OUTBOX_LIMIT = 64 * 1024 * 1024
-
-#: Seconds that a new worker waits for the others to greet back, and a count for their answers.
+#: Seconds that a new worker waits for the others, a count for their answers, and a worker that ends for what is on its way.
 PATIENCE = 0.5
-
-_READ_SIZE = 256 * 1024
-_SUFFIX = ".channels"
-
-
-def make_directory() -> str:
-    """A directory for the sockets of one server, which only its user may enter. Called once, before the fork."""
-    return tempfile.mkdtemp(prefix="geuwsgi-")
-
-
-class _Peer:
-    """The connection to another worker.
-
-    Attributes:
-        name: the other worker's.
-    """
-
-    def __init__(self, sock: Any, mesh: UnixBackend) -> None:
-        self.name = ""
-        self._sock = sock
-        self._mesh = mesh
-        self._outbox: list[bytes] = []
-        self._outbox_size = 0
-        self._writing = False
-        self.greeted = Event()
-        self.greenlet = spawn(self._read)
-
-    def send(self, item: bytes) -> bool:
-        """Queue an item; False when too much waits."""
-        if self._outbox_size + len(item) > OUTBOX_LIMIT:
-            return False
-        self._outbox.append(item)
-        self._outbox_size += len(item)
-        if not self._writing:
-            self._writing = True
-            spawn(self._write)
-        return True
-
-    def _write(self) -> None:
-        """Write what was collected; started in the turn of the loop behind the first item."""
-        try:
-            while self._outbox:
-                data = b"".join(self._outbox)
-                self._outbox.clear()
-                self._sock.sendall(data)
-                self._outbox_size -= len(data)
-        except OSError:
-            self.close()
-        finally:
-            self._writing = False
-
-    def _read(self) -> None:
-        splitter = wire.Splitter(self._mesh.item_limit)
-        try:
-            while True:
-                data = self._sock.recv(_READ_SIZE)
-                if not data:
-                    break
-                for item in splitter.feed(data):
-                    self._mesh.received(self, *wire.unpack(item))
-        except OSError:
-            pass
-        except ChannelError as error:
-            log(f"channels: {error}; the connection is closed")
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Forget the other worker: it has ended, or is about to be greeted anew."""
-        self._mesh.forget(self)
-        self._outbox.clear()
-        self._outbox_size = 0
-        sock = self._sock
-        if sock.fileno() >= 0:
-            sock.close()
 
 
 class UnixBackend:
@@ -113,59 +37,61 @@ class UnixBackend:
 
     Args:
         directory: where the workers of this server meet.
-        deliver: takes the messages of others.
-        local_count: members of a channel in this worker.
-        max_size: the largest message in bytes.
+        ways: to the hub.
     """
 
-    def __init__(self, directory: str, deliver: Deliver, local_count: Callable[[str], int], max_size: int) -> None:
+    def __init__(self, directory: str, ways: Ways) -> None:
         self.directory = directory
-        self.lost = 0
-        self.item_limit = max_size + wire.MAX_NAME + 64
-        self._deliver = deliver
-        self._local_count = local_count
+        self._ways = ways
+        self._item_limit = ways.max_size + wire.OVERHEAD
         self._name = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._path = os.path.join(directory, self._name + _SUFFIX)
         self._listener: Any = None
         self._acceptor: Any = None
         #: All connections, and of each worker the one that is written to.
-        self._connections: set[_Peer] = set()
-        self._peers: dict[str, _Peer] = {}
+        self._connections: set[Peer] = set()
+        self._peers: dict[str, Peer] = {}
         self._counts: dict[bytes, tuple[set[str], list[int], Event]] = {}
+        self._recalled: Optional[tuple[Peer, dict[str, list[Message]], Event]] = None
 
     def start(self) -> None:
         """Listen, then greet the others. Whichever of two workers listens later finds the other, so no pair is missed."""
-        self._listener = gevent_socket.socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM)
-        self._listener.bind(self._path)
-        self._listener.listen(128)
+        self._listener = listen_path(self.directory, self._name)
         self._acceptor = spawn(self._accept)
-        greeting = [peer for peer in map(self._connect, self._others()) if peer is not None]
+        deadline = time.monotonic() + PATIENCE
+        greeting = [peer for peer in (self._connect(name, deadline) for name in others(self.directory, self._name)) if peer is not None]
         for peer in greeting:
-            peer.greeted.wait(PATIENCE)
+            peer.greeted.wait(max(0.0, deadline - time.monotonic()))
+        if self._ways.history:
+            self._recall([peer for peer in greeting if peer.greeted.is_set() and not peer.closed])
 
     def stop(self) -> None:
-        """Close all connections and take the name away."""
+        """Send what is on its way, for a moment; close all connections and take the name away."""
+        deadline = time.monotonic() + PATIENCE
+        for peer in list(self._connections):
+            peer.flush(max(0.0, deadline - time.monotonic()))
         if self._acceptor is not None:
             self._acceptor.kill()
         if self._listener is not None:
             self._listener.close()
             try:
-                os.unlink(self._path)
+                os.unlink(connectable(self.directory, self._name))
             except OSError:
                 pass
-        greenlets = [peer.greenlet for peer in self._connections]
+        greenlets = [greenlet for peer in self._connections for greenlet in peer.greenlets]
         for peer in list(self._connections):
             peer.close()
         gevent.killall(greenlets)
 
-    def publish(self, name: str, opcode: int, payload: bytes) -> None:
+    def publish(self, name: str, message: Message) -> None:
         """One write for each other worker, whatever the number of its members."""
         if not self._peers:
             return
-        item = wire.framed(wire.pack(wire.MESSAGE, name, opcode, payload))
-        for peer in list(self._peers.values()):
-            if not peer.send(item):
-                self.lost += 1
+        item = wire.pack_message(wire.MESSAGE, name, message)
+        lost = 0
+        for peer in self._peers.values():
+            lost += not peer.send(item)
+        if lost:
+            self._ways.lost(name, lost)
 
     def joined(self, name: str) -> None:
         """Nothing to do: every worker gets every message."""
@@ -173,52 +99,86 @@ class UnixBackend:
     def left(self, name: str) -> None:
         """Nothing to do."""
 
+    def past(self, name: str) -> Optional[list[Message]]:
+        """The hub has it."""
+        return None
+
     def count(self, name: str) -> int:
         """Ask all others; those that do not answer in time are not counted."""
-        if not self._peers:
-            return 0
         token = uuid.uuid4().bytes
-        waiting: set[str] = set(self._peers)
+        item = wire.framed(wire.pack(wire.COUNT, name, 0, token))
+        waiting = {name for name, peer in list(self._peers.items()) if peer.send(item)}
+        if not waiting:
+            return 0
         numbers: list[int] = []
         done = Event()
         self._counts[token] = (waiting, numbers, done)
-        item = wire.framed(wire.pack(wire.COUNT, name, 0, token))
-        for peer in list(self._peers.values()):
-            if not peer.send(item):
-                waiting.discard(peer.name)
         try:
-            if waiting:
-                done.wait(PATIENCE)
+            done.wait(PATIENCE)
         finally:
             del self._counts[token]
         return sum(numbers)
 
+    def _recall(self, peers: list[Peer]) -> None:
+        """Ask those that were here before, until one of them has something to tell."""
+        for peer in peers:
+            done = Event()
+            past: dict[str, list[Message]] = {}
+            self._recalled = (peer, past, done)
+            peer.send(wire.framed(wire.pack(wire.RECALL)))
+            done.wait(PATIENCE)
+            self._recalled = None
+            if past:
+                for name, messages in past.items():
+                    self._ways.recall(name, messages)
+                return
+
     # -- the connections' side
 
-    def received(self, peer: _Peer, kind: int, name: str, opcode: int, payload: bytes) -> None:
-        """An item of another worker, or of a program outside."""
+    def received(self, peer: Peer, item: wire.Item) -> None:
+        """An item of another worker, or of a program outside.
+
+        Raises:
+            ChannelError: it is malformed.
+        """
+        kind = item.kind
         if kind == wire.MESSAGE:
-            self._deliver(name, opcode, payload)
+            self._ways.deliver(item.name, item.message())
         elif kind in (wire.HELLO, wire.WELCOME):
-            peer.name = name
-            self._peers.setdefault(name, peer)
+            peer.name = item.name
+            self._peers.setdefault(item.name, peer)
             if kind == wire.HELLO:
                 peer.send(wire.framed(wire.pack(wire.WELCOME, self._name)))
             peer.greeted.set()
         elif kind == wire.COUNT:
-            number = self._local_count(name)
-            peer.send(wire.framed(wire.pack(wire.ANSWER, "", 0, payload + number.to_bytes(8, "big"))))
+            number = self._ways.local_count(item.name)
+            peer.send(wire.framed(wire.pack(wire.ANSWER, "", 0, item.payload + number.to_bytes(8, "big"))))
         elif kind == wire.ANSWER:
-            question = self._counts.get(payload[:16])
-            if question is not None:
-                waiting, numbers, done = question
-                if peer.name in waiting:
-                    waiting.discard(peer.name)
-                    numbers.append(int.from_bytes(payload[16:], "big"))
-                    if not waiting:
-                        done.set()
+            self._answered(peer, item.payload)
+        elif kind == wire.RECALL:
+            for name, messages in self._ways.histories():
+                for message in messages:
+                    peer.send(wire.pack_message(wire.PAST, name, message))
+            peer.send(wire.framed(wire.pack(wire.PAST_END)))
+        elif kind in (wire.PAST, wire.PAST_END) and self._recalled is not None and self._recalled[0] is peer:
+            _, past, done = self._recalled
+            if kind == wire.PAST:
+                past.setdefault(item.name, []).append(item.message())
+            else:
+                done.set()
 
-    def forget(self, peer: _Peer) -> None:
+    def _answered(self, peer: Peer, payload: bytes) -> None:
+        question = self._counts.get(payload[:16])
+        if question is None:
+            return
+        waiting, numbers, done = question
+        if peer.name in waiting:
+            waiting.discard(peer.name)
+            numbers.append(int.from_bytes(payload[16:], "big"))
+            if not waiting:
+                done.set()
+
+    def forget(self, peer: Peer) -> None:
         """A connection has ended."""
         self._connections.discard(peer)
         peer.greeted.set()
@@ -231,16 +191,14 @@ class UnixBackend:
             waiting.discard(peer.name)
             if not waiting:
                 done.set()
+        if self._recalled is not None and self._recalled[0] is peer:
+            self._recalled[2].set()
 
-    def _others(self) -> list[str]:
-        try:
-            names = os.listdir(self.directory)
-        except OSError:
-            return []
-        return [os.path.join(self.directory, name) for name in sorted(names) if name.endswith(_SUFFIX) and not name.startswith(self._name)]
-
-    def _connect(self, path: str) -> Optional[_Peer]:
+    def _connect(self, name: str, deadline: float) -> Optional[Peer]:
+        """Greet a worker; None when it is no longer there."""
+        path = connectable(self.directory, name)
         sock = gevent_socket.socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM)
+        sock.settimeout(max(0.01, deadline - time.monotonic()))
         try:
             sock.connect(path)
         except ConnectionRefusedError:
@@ -251,15 +209,21 @@ class UnixBackend:
             except OSError:
                 pass
             return None
-        except OSError:
+        except OSError as error:
             sock.close()
+            if not isinstance(error, FileNotFoundError):
+                log(f"channels: worker {name} takes no connection ({error}), so no messages go there")
             return None
+        sock.settimeout(None)
         peer = self._new_peer(sock)
+        peer.name = name
         peer.send(wire.framed(wire.pack(wire.HELLO, self._name)))
+        # Not only when it has answered: what is published while it is stopped waits for it.
+        self._peers.setdefault(name, peer)
         return peer
 
-    def _new_peer(self, sock: Any) -> _Peer:
-        peer = _Peer(sock, self)
+    def _new_peer(self, sock: Any) -> Peer:
+        peer = Peer(sock, self._item_limit, self.received, self.forget)
         self._connections.add(peer)
         return peer
 
@@ -272,26 +236,3 @@ class UnixBackend:
                 gevent.sleep(PATIENCE)
                 continue
             self._new_peer(sock)
-
-
-def publish(directory: str, name: str, opcode: int, payload: bytes) -> int:
-    """Send a message to all workers that meet in a directory, from any process; returns how many took it.
-
-    Raises:
-        ChannelError: there is no such directory.
-    """
-    try:
-        names = sorted(entry for entry in os.listdir(directory) if entry.endswith(_SUFFIX))
-    except OSError as error:
-        raise ChannelError(f"{directory}: {error.strerror}") from None
-    item = wire.framed(wire.pack(wire.MESSAGE, name, opcode, payload))
-    reached = 0
-    for entry in names:
-        with stdlib_socket.socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM) as sock:
-            try:
-                sock.connect(os.path.join(directory, entry))
-                sock.sendall(item)
-                reached += 1
-            except OSError:
-                continue  # a worker that was killed
-    return reached

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 from ..channels.address import BackendAddress, parse_backend
-from ..channels.backend import Backend, MemoryBackend
+from ..channels.backend import Backend, MemoryBackend, Ways
 from ..channels.hub import ChannelHub
+from ..channels.names import check_name
 from ..channels.settings import CLOSE, DROP_NEWEST, DROP_OLDEST, ChannelSettings
 from ..errors import ChannelError, ConfigError
+from ..server.writer import spread
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -43,48 +44,43 @@ class Meeting:
         self._directory = self.address.location
         if self.address.kind == "unix":
             if self._directory:
-                self._use_directory()
+                from ..channels.directory import check_directory
+
+                try:
+                    check_directory(self._directory)
+                except ChannelError as error:
+                    raise self._error(str(error)) from None
             else:
-                from ..channels.unix import make_directory
+                from ..channels.directory import make_directory
 
                 self._own = self._directory = make_directory()
 
     def hub_for_worker(self) -> ChannelHub:
-        """The hub of this worker. Its backend is started once the loop runs, and stopped at the end.
+        """The hub of this worker. It is started once the loop runs, and stopped at the end.
 
         Raises:
             ConfigError: an address that the redis package does not take.
         """
-        hub = ChannelHub(self.settings, MemoryBackend())
-        hub.backend = self._backend(hub)
-        return hub
+        try:
+            return ChannelHub(self.settings, spread, self._backend)
+        except ChannelError as error:
+            raise self._error(str(error)) from None
 
     def end(self) -> None:
         """Remove what the server made for itself; safe in a signal handler."""
         if self._own:
             shutil.rmtree(self._own, ignore_errors=True)
 
-    def _backend(self, hub: ChannelHub) -> Backend:
+    def _backend(self, ways: Ways) -> Backend:
         if self.address.kind == "unix":
             from ..channels.unix import UnixBackend
 
-            return UnixBackend(self._directory, hub.deliver, hub.local_count, hub.settings.max_size)
+            return UnixBackend(self._directory, ways)
         if self.address.kind == "redis":
             from ..channels.redis import RedisBackend
 
-            try:
-                return RedisBackend(self.address, hub.deliver, hub.local_count, hub.settings.max_size)
-            except ChannelError as error:
-                raise self._error(str(error)) from None
+            return RedisBackend(self.address, ways)
         return MemoryBackend()
-
-    def _use_directory(self) -> None:
-        try:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise self._error(f"cannot make the directory: {error.strerror}") from None
-        if not os.access(self._directory, os.W_OK | os.X_OK):
-            raise self._error("cannot make sockets in this directory")
 
     def _error(self, message: str) -> ConfigError:
         return ConfigError(message, "channel-backend", self._config.get("channel-backend"), self._config.source("channel-backend"))
@@ -95,8 +91,14 @@ def _settings(config: Config) -> ChannelSettings:
     policies = (DROP_NEWEST, DROP_OLDEST, CLOSE)
     if overflow not in policies:
         raise ConfigError(f"expected one of {', '.join(policies)}", "channel-overflow", overflow, config.source("channel-overflow"))
+    declared = tuple(config.get("channel"))
+    for name in declared:
+        try:
+            check_name(name)
+        except ChannelError as error:
+            raise ConfigError(str(error), "channel", name, config.source("channel")) from None
     return ChannelSettings(
-        declared=tuple(config.get("channel")),
+        declared=declared,
         strict=config.get("channel-strict"),
         queue=config.get("channel-queue"),
         queue_bytes=config.get("channel-queue-bytes"),

@@ -93,7 +93,7 @@ class Worker:
         if not alone:
             self._line_watcher = get_hub().loop.io(self.line, 1)
             self._line_watcher.start(self._hear)
-        self.channels.backend.start()
+        self.channels.start()
         module.call_post_fork_hook()
         pulse = gevent.spawn(self._pulse)
         self.server.start()
@@ -105,7 +105,7 @@ class Worker:
         self._wait()
         self.server.stop(self._grace)
         pulse.kill()
-        self.channels.backend.stop()
+        self.channels.stop()
         module.call_atexit()
         return self.status
 

@@ -9,6 +9,7 @@ cdef class FrameWriter:
     cdef public Py_ssize_t size
     cdef public long long bytes_sent
     cdef public long long dropped
+    cdef public int kind
     cdef object _hub
     cdef int _fd
     cdef object _native
@@ -27,8 +28,12 @@ cdef class FrameWriter:
     cpdef send_view(self, int opcode, object view)
     cpdef send_urgent(self, bytes frame)
     cpdef encode(self, int opcode, bytes payload)
-    @cython.locals(size=Py_ssize_t, lost=int)
-    cpdef int deliver(self, object frame, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow) except -1
+    cpdef encode_for_many(self, int opcode, bytes payload)
+    cpdef bint deliver(self, object frame, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow) except -1
+    @cython.locals(sent=Py_ssize_t, taken=Py_ssize_t)
+    cpdef Py_ssize_t deliver_several(self, bytes joined, list frames, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow) except -1
+    cdef bint _make_room(self, Py_ssize_t size, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow) except -1
+    cdef bint _too_much(self, Py_ssize_t size, Py_ssize_t queue, Py_ssize_t queue_bytes) except -1
     cdef bint _drop_oldest(self) except -1
     cpdef wait(self)
     cpdef uncork(self)
@@ -39,3 +44,19 @@ cdef class FrameWriter:
     cpdef move(self, int fd, object native)
     cpdef shut(self)
     cdef _stop_watching(self)
+
+
+@cython.locals(
+    index=Py_ssize_t,
+    taken=Py_ssize_t,
+    dropped=Py_ssize_t,
+    before=Py_ssize_t,
+    writer=FrameWriter,
+    exclude=tuple,
+    single=bint,
+    frames=tuple,
+    together=dict,
+)
+cpdef tuple spread(tuple writers, Py_ssize_t start, Py_ssize_t stop, tuple messages, Py_ssize_t queue, Py_ssize_t queue_bytes, int overflow)
+
+cdef _frame(FrameWriter writer, object message)

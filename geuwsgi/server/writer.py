@@ -68,6 +68,7 @@ class FrameWriter:
         open: messages can be sent. The owner clears it when the application is done; control frames may follow.
         size: bytes accepted and not yet taken by the kernel.
         corked: frames collect in the outbox until `uncork`.
+        kind: connections of one kind take the same frame of a message for many: the compressor's window, 0 for an uncompressed one.
         bytes_sent: bytes handed to the kernel or the outbox.
         dropped: channel messages that were lost because the peer reads too slowly.
     """
@@ -85,6 +86,7 @@ class FrameWriter:
         "bytes_sent",
         "corked",
         "dropped",
+        "kind",
         "open",
         "size",
     )
@@ -96,6 +98,7 @@ class FrameWriter:
         self._native = native
         self._settings = settings
         self._deflater = deflater
+        self.kind = 0 if deflater is None or deflater.takeover else deflater.bits
         self._owner: Any = owner
         self._outbox: Optional[deque[Item]] = None
         #: Greenlets in `wait`.
@@ -188,20 +191,15 @@ class FrameWriter:
             return encode_frame(opcode, self._deflater.deflate(payload), True)
         return encode_frame(opcode, payload)
 
-    @property
-    def frame_kind(self) -> int:
-        """Connections of the same kind can be sent the same frame of a message: the compressor's window, 0 without compression."""
-        return 0 if self._deflater is None or self._deflater.takeover else self._deflater.bits
-
     def encode_for_many(self, opcode: int, payload: bytes) -> bytes:
         """The frame of a message for every connection of the same kind.
 
         It is not compressed where there is a context: the frame may yet be dropped, and the peer could make nothing of what
         refers to it.
         """
-        return self.encode(opcode, payload) if self.frame_kind else encode_frame(opcode, payload)
+        return self.encode(opcode, payload) if self.kind else encode_frame(opcode, payload)
 
-    def deliver(self, frame: bytearray, queue: int, queue_bytes: int, overflow: int) -> int:
+    def deliver(self, frame: bytearray, queue: int, queue_bytes: int, overflow: int) -> bool:
         """Send a channel's frame, within bounds.
 
         Args:
@@ -211,25 +209,69 @@ class FrameWriter:
             overflow: DROP_NEWEST, DROP_OLDEST or CLOSE, beyond either.
 
         Returns:
-            channel messages that were lost for it, this one or older ones.
+            whether it was taken. What is lost, this one or older ones, is counted in `dropped`.
         """
-        lost = 0
-        if not self.open:
-            return 0  # it is about to leave
-        if self.size and self._outbox is not None:
-            outbox = self._outbox
-            size = len(frame)
-            while len(outbox) >= queue or self.size + size > queue_bytes:
-                if overflow == DROP_OLDEST and self._drop_oldest():
-                    lost += 1
-                    continue
-                self.dropped += lost + 1
-                if overflow == CLOSE:
-                    self._owner.close(TRY_AGAIN_LATER, "reading too slowly")
-                return lost + 1
-        self.dropped += lost
+        if self.size and not self._make_room(len(frame), queue, queue_bytes, overflow):
+            return False
         self.send_frame(frame)
-        return lost
+        return True
+
+    def deliver_several(self, joined: bytes, frames: list[bytearray], queue: int, queue_bytes: int, overflow: int) -> int:
+        """As `deliver`, for several frames at once; how many were taken.
+
+        Args:
+            joined: all of them, for one system call.
+        """
+        taken = 0
+        if not self.size and not self.corked and self._native is not None:
+            sent = transmit(self._native, self._fd, joined)
+            if sent == len(joined):
+                self.bytes_sent += sent
+                return len(frames)
+            if sent < 0:
+                self._owner.writer_broken()
+                return 0
+            # What the kernel has not taken waits frame by frame, so that whole ones can be dropped.
+            rest = []
+            for frame in frames:
+                if sent >= len(frame):
+                    sent -= len(frame)
+                    self.bytes_sent += len(frame)
+                    taken += 1
+                elif sent:
+                    self.bytes_sent += len(frame)
+                    self._outbox = deque((memoryview(frame)[sent:],))
+                    self.size = len(frame) - sent
+                    sent = 0
+                    self._watch()
+                    taken += 1
+                else:
+                    rest.append(frame)
+            frames = rest
+        for frame in frames:
+            if not self.open:
+                break
+            taken += self.deliver(frame, queue, queue_bytes, overflow)
+        return taken
+
+    def _make_room(self, size: int, queue: int, queue_bytes: int, overflow: int) -> bool:
+        """Whether a frame of `size` bytes may be queued, after older ones were dropped for it if that is wanted."""
+        if self.corked and (self._too_much(size, queue, queue_bytes)):
+            self._flush()  # what collects behind a cork is no sign of a slow peer
+        while self.size and self._too_much(size, queue, queue_bytes):
+            if overflow == DROP_OLDEST and self._drop_oldest():
+                self.dropped += 1
+                continue
+            self.dropped += 1
+            if overflow == CLOSE:
+                while self._drop_oldest():  # the close frame is to be seen before the deadline of the closing handshake
+                    self.dropped += 1
+                self._owner.close(TRY_AGAIN_LATER, "reading too slowly")
+            return False
+        return self.open
+
+    def _too_much(self, size: int, queue: int, queue_bytes: int) -> bool:
+        return len(self._outbox or ()) >= queue or self.size + size > queue_bytes
 
     def _drop_oldest(self) -> bool:
         """Take the oldest whole channel frame out of the outbox; False when there is none."""
@@ -347,6 +389,63 @@ class FrameWriter:
             self._watcher = None
 
 
+def spread(
+    writers: tuple[FrameWriter, ...], start: int, stop: int, messages: tuple[Any, ...], queue: int, queue_bytes: int, overflow: int
+) -> tuple[int, int]:
+    """Send messages to many connections.
+
+    Args:
+        writers: the connections.
+        start: the first of them that is served.
+        stop: the first that is not.
+        messages: in order; each with `opcode`, `payload`, `exclude` (writers that are left out) and `frames`, a dict in which the
+            encoded frame of each kind of connection is kept.
+        queue: see `FrameWriter.deliver`.
+        queue_bytes: see there.
+        overflow: see there.
+
+    Returns:
+        deliveries that were taken, and channel messages that were dropped, these and older ones.
+    """
+    taken = dropped = 0
+    single = len(messages) == 1
+    only = messages[0]
+    exclude = only.exclude
+    for message in messages[1:]:
+        exclude += message.exclude
+    together: dict[int, Any] = {}
+    for index in range(start, stop):
+        writer = writers[index]
+        if not writer.open:
+            continue
+        before = writer.dropped
+        if exclude and writer in exclude:
+            for message in messages:
+                if writer not in message.exclude:
+                    taken += writer.deliver(_frame(writer, message), queue, queue_bytes, overflow)
+        elif single:
+            frame = only.frames.get(writer.kind)
+            taken += writer.deliver(frame if frame is not None else _frame(writer, only), queue, queue_bytes, overflow)
+        else:
+            frames = together.get(writer.kind)
+            if frames is None:
+                several = []
+                for message in messages:
+                    several.append(_frame(writer, message))
+                frames = together[writer.kind] = (b"".join(several), several)
+            taken += writer.deliver_several(frames[0], frames[1], queue, queue_bytes, overflow)
+        dropped += writer.dropped - before
+    return taken, dropped
+
+
+def _frame(writer: FrameWriter, message: Any) -> bytearray:
+    """The frame of a message for connections like this one; a bytearray, which tells it from frames that may not be dropped."""
+    frame: Optional[bytearray] = message.frames.get(writer.kind)
+    if frame is None:
+        frame = message.frames[writer.kind] = bytearray(writer.encode_for_many(message.opcode, message.payload))
+    return frame
+
+
 def _join(outbox: deque[Item]) -> bytes:
     parts: list[Item] = []
     size = 0
@@ -358,4 +457,4 @@ def _join(outbox: deque[Item]) -> bytes:
     return b"".join(parts)
 
 
-use_compiled(globals(), "FrameWriter")
+use_compiled(globals(), "FrameWriter", "spread")
