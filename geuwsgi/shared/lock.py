@@ -31,7 +31,7 @@ class LockFile:
 
     def __init__(self) -> None:
         self._fd = -1
-        if fcntl is None:
+        if not fcntl:
             return
         try:
             self._fd = os.memfd_create("geuwsgi-locks")  # closed on exec
