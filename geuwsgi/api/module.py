@@ -91,7 +91,7 @@ def _values(settings: ModuleSettings) -> dict[str, Any]:
         "cores": settings.cores,
         "has_threads": 1,  # the interpreter's lock is released wherever Python does, as after --enable-threads
         "hostname": settings.hostname,
-        "is_a_reload": False,
+        "is_a_reload": settings.is_a_reload,
         "loop": settings.loop,
         "magic_table": magic_table(state.started_on, settings.magic),
         "numproc": settings.numproc,

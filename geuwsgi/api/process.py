@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import time
 from importlib import import_module
 from typing import Any, Callable, Optional
@@ -12,7 +13,7 @@ from typing import Any, Callable, Optional
 from ..shared import scoreboard as board
 from .state import App, state
 
-__all__ = ["masterpid", "mem", "micros", "setprocname", "worker_id", "workers"]
+__all__ = ["masterpid", "mem", "micros", "reload", "setprocname", "stop", "worker_id", "workers"]
 
 _PR_SET_NAME = 15
 
@@ -25,6 +26,32 @@ def masterpid() -> int:
 def worker_id() -> int:
     """1 to n in a worker, 0 while the application is imported before the workers exist."""
     return state.worker_id
+
+
+def reload() -> bool:
+    """Reload the whole server, gracefully: as SIGHUP does. True.
+
+    Raises:
+        ValueError: the master is gone.
+    """
+    return _signal(signal.SIGHUP, "unable to call reload()")
+
+
+def stop() -> bool:
+    """Stop the whole server, as Ctrl-C does. True.
+
+    Raises:
+        ValueError: the master is gone.
+    """
+    return _signal(signal.SIGINT, "unable to call stop()")
+
+
+def _signal(number: int, complaint: str) -> bool:
+    try:
+        os.kill(state.main_pid, number)
+    except OSError:
+        raise ValueError(complaint) from None
+    return True
 
 
 def micros() -> int:
@@ -81,6 +108,8 @@ def update_row() -> None:
     if server is None or not state.worker_id:
         return
     row = state.scoreboard.row(state.worker_id)
+    if row[board.PID] != os.getpid():
+        return  # another process has this number now
     row[board.REQUESTS] = state.requests_before + server.total_requests
     row[board.DELTA_REQUESTS] = server.total_requests
     row[board.EXCEPTIONS] = server.exceptions

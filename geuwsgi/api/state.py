@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class ModuleSettings:
         sockets: the listening descriptors.
         loop: name of the loop engine; uWSGI's is b"gevent" under --gevent, None without an engine.
         worker_id: 1..n in a worker, 0 while still in the master.
+        is_a_reload: this is not the first start.
         locks: user locks besides number 0 (`--locks`).
         magic: placeholders of the configuration file for `uwsgi.magic_table`, such as {b"n": b"bombertab"}.
     """
@@ -45,6 +47,7 @@ class ModuleSettings:
     sockets: tuple[int, ...] = ()
     loop: Optional[bytes] = b"gevent"
     worker_id: int = 0
+    is_a_reload: bool = False
     locks: int = 0
     magic: Mapping[bytes, bytes] = field(default_factory=dict)
 
@@ -95,6 +98,7 @@ class State:
         server: as given to `attach()`, None before.
         module: the `uwsgi` module itself.
         master_pid: `masterpid()`: the process that called `install()` under a master, else 0.
+        main_pid: the process that called `install()`, whom signals reach that are meant for the whole server.
         worker_id: `worker_id()`; `process/` sets it after a fork.
         started_on: `time.time()` of `install()`.
         requests_before: served by earlier processes with this worker's number.
@@ -117,6 +121,7 @@ class State:
         self.scoreboard = scoreboard or Scoreboard(settings.numproc)
         self.server: Optional[RunningServer] = None
         self.master_pid = 0
+        self.main_pid = os.getpid()
         self.worker_id = settings.worker_id
         self.started_on = time.time()
         self.requests_before = 0

@@ -86,4 +86,4 @@ def _test(what: str, argument: str, environ: Mapping[str, str], lookup: Callable
         return re.search(argument, os.uname().nodename) is not None, argument
     if what == "plugin":
         return argument in _PLUGINS, argument
-    return False, None  # reload: never, as yet
+    return "GEUWSGI_HANDOVER" in environ, None  # reload; see process/handover.py

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -26,21 +27,22 @@ class Meeting:
     Args:
         config: the configuration.
         processes: how many workers there are.
+        own: the directory of before a reload, where workers of before still meet; "" when there is none.
 
     Attributes:
         settings: the hubs' limits.
         address: the backend.
+        own: a directory of the server's own, which goes with it; "" when there is none.
 
     Raises:
         ConfigError: an unknown policy, an address that is none, redis without its package, a directory that cannot be used.
     """
 
-    def __init__(self, config: Config, processes: int) -> None:
+    def __init__(self, config: Config, processes: int, own: str = "") -> None:
         self._config = config
         self.settings = _settings(config)
         self.address = _address(config, processes)
-        #: A directory of the server's own, which goes with it.
-        self._own = ""
+        self.own = own
         self._directory = self.address.location
         if self.address.kind == "unix":
             if self._directory:
@@ -53,7 +55,7 @@ class Meeting:
             else:
                 from ..channels.directory import make_directory
 
-                self._own = self._directory = make_directory()
+                self.own = self._directory = own if os.path.isdir(own) else make_directory()
 
     def hub_for_worker(self) -> ChannelHub:
         """The hub of this worker. It is started once the loop runs, and stopped at the end.
@@ -68,8 +70,8 @@ class Meeting:
 
     def end(self) -> None:
         """Remove what the server made for itself; safe in a signal handler."""
-        if self._own:
-            shutil.rmtree(self._own, ignore_errors=True)
+        if self.own:
+            shutil.rmtree(self.own, ignore_errors=True)
 
     def _backend(self, ways: Ways) -> Backend:
         if self.address.kind == "unix":

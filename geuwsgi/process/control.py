@@ -12,17 +12,20 @@ import os
 #: Orders of the master: end soon (1001), end with time for running requests (1001), make room for another one (1012).
 STOP = b"s"
 STOP_SLOWLY = b"t"
-REPLACE = b"r"
+RETIRE = b"r"
 #: Log what you are doing.
 REPORT = b"i"
+#: There was no reload, which one of you may have asked for.
+REFUSED = b"n"
 
-#: What a worker tells: it serves; the application could not be loaded (the rest of the stream is why).
+#: What a worker tells: it serves; it wants to be replaced; the application could not be loaded (the rest of the stream is why).
 READY = b"R"
+REPLACE_ME = b"L"
 FAILED = b"F"
 
 
 def pair() -> tuple[int, int]:
-    """The two ends, as descriptors: the master's does not block, the worker's neither."""
+    """The two ends, as descriptors that do not block: the master's and the worker's."""
     # The patched one would make gevent sockets, and with them watchers in the master's hub.
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
     fds = ours.detach(), theirs.detach()

@@ -18,6 +18,7 @@ from typing import Optional
 from ..errors import ConfigError
 from ..log import log
 from . import originals
+from .handover import OldDaemon
 
 #: Seconds between SIGTERM and SIGKILL. Source: uWSGI's `uwsgi_detach_daemons`.
 STOP_TIMEOUT = 3.0
@@ -37,15 +38,17 @@ class Daemon:
         command: what /bin/sh runs.
         pid: of the shell or of the command that replaced it, also the number of its process group; None while it does not run.
         due: when it is to be started again, in `time.monotonic()`; None while it runs.
+        started: when it was started, likewise.
+        pipe: our end of the guard's pipe.
     """
 
     def __init__(self, command: str) -> None:
         self.command = command
         self.pid: Optional[int] = None
         self.due: Optional[float] = None
-        self._started = 0.0
+        self.started = 0.0
+        self.pipe = -1
         self._pause = FIRST_PAUSE
-        self._pipe = -1  # our end of the guard's pipe
 
     def start(self, verb: str = "spawning") -> None:
         """Run the command.
@@ -62,8 +65,8 @@ class Daemon:
             raise
         finally:
             originals.close(read)
-        self._pipe = write
-        self._started = time.monotonic()
+        self.pipe = write
+        self.started = time.monotonic()
         self.due = None
 
     def ended(self, status: int) -> None:
@@ -76,10 +79,10 @@ class Daemon:
         log(f'[uwsgi-daemons] "{self.command}" (pid: {self.pid}) {_ended(status)}')
         # Its guard, and what it left behind, which would hold its ports against its successor.
         _signal_group(self.pid, signal.SIGKILL)
-        originals.close(self._pipe)
+        originals.close(self.pipe)
         self.pid = None
         now = time.monotonic()
-        if now - self._started >= STABLE_AFTER:
+        if now - self.started >= STABLE_AFTER:
             self._pause = FIRST_PAUSE
             self.due = now
         else:
@@ -123,7 +126,7 @@ class Daemon:
             deadline = time.monotonic() + 1
             while _group_lives(pid) and time.monotonic() < deadline:  # else it is stuck in the kernel, and ends when that lets it
                 originals.sleep(0.01)
-        originals.close(self._pipe)
+        originals.close(self.pipe)
 
     def kill(self) -> None:
         """Kill the group at once, without waiting; safe in a signal handler."""
@@ -132,20 +135,48 @@ class Daemon:
 
 
 class Daemons:
-    """All of them."""
+    """All of them.
 
-    def __init__(self, commands: Sequence[str], source: Optional[str] = None) -> None:
+    Args:
+        running: those that an image of before a reload has started.
+    """
+
+    def __init__(self, running: Sequence[OldDaemon] = ()) -> None:
+        self.daemons: list[Daemon] = []
+        for old in running:
+            daemon = Daemon(old.command)
+            daemon.pid, daemon.pipe, daemon.started = old.pid, old.pipe, old.started
+            self.daemons.append(daemon)
+
+    def want(self, commands: Sequence[str], source: Optional[str] = None) -> None:
+        """Start every daemon that does not run yet, in the order given, and stop those that are not wanted any more.
+
+        Raises:
+            ConfigError: a command that is none, or cannot be started.
+        """
         if any(not command.strip() for command in commands):
             raise ConfigError("no command given", "attach-daemon", None, source)
-        self.daemons = [Daemon(command) for command in commands]
-
-    def start(self) -> None:
-        """Start every daemon, in the order given."""
-        for daemon in self.daemons:
+        before = list(self.daemons)
+        wanted = []
+        for command in commands:
+            daemon = next((daemon for daemon in before if daemon.command == command), None)
+            if daemon is not None:
+                before.remove(daemon)
+            wanted.append(daemon or Daemon(command))
+        self.daemons = before
+        self.stop()
+        self.daemons = wanted
+        for daemon in wanted:
+            if daemon.pid is not None:
+                continue
             try:
                 daemon.start()
             except OSError as error:
                 raise ConfigError(f"cannot be started: {error.strerror}", "attach-daemon", daemon.command) from None
+
+    def pipes(self) -> list[int]:
+        """Descriptors that nobody but the master may have: their end tells the guards that it is gone."""
+        return [daemon.pipe for daemon in self.daemons if daemon.pid is not None]
 
     def reaped(self, pid: int, status: int) -> bool:
         """A child of the master has ended. Whether it was one of these."""

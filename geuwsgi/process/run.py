@@ -18,6 +18,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import re
 import signal
 import sys
 import time
@@ -29,18 +30,20 @@ import gevent
 from gevent import get_hub, monkey
 
 from .. import EMULATED_UWSGI, __version__
+from ..config.config import load
 from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
 from ..shared.scoreboard import Scoreboard
-from . import environment, files, settings
-from .ending import leave
+from . import environment, files, handover, originals, settings
+from .daemons import Daemons
+from .ending import EXIT_RELOAD, leave
+from .handover import Handover, Launch, Socket
 
 if TYPE_CHECKING:
     from ..config.config import Config
     from ..server.listener import Listener
     from ..server.loader import Mount
     from .channels import Meeting
-    from .daemons import Daemons
 
 
 #: The signals that end a start.
@@ -61,17 +64,16 @@ def run(config: Config) -> int:
     try:
         instance.start()
         status = instance.serve()
-    except AppLoadError as error:
-        if error.traceback_text:
-            log(error.traceback_text)
-        log(f"geuwsgi: {error}")
     except GeuwsgiError as error:
-        log(f"geuwsgi: {error}")
+        _tell(error)
     except _Interrupted as error:
         log(f"geuwsgi: {signal.Signals(error.number).name} during the start, nothing was served")
         status = 128 + error.number
     except BaseException:  # a mistake of ours: whatever it is, daemons and files do not stay behind
         log(traceback.format_exc().rstrip("\n"))
+    if status == EXIT_RELOAD:
+        _again(instance)
+        status = 1
     if status:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)  # they have had their effect
@@ -79,6 +81,20 @@ def run(config: Config) -> int:
     if not status:
         log("goodbye to geuwsgi.")
     leave(status)
+
+
+def _tell(error: GeuwsgiError) -> None:
+    if isinstance(error, AppLoadError) and error.traceback_text:
+        log(error.traceback_text)
+    log(f"geuwsgi: {error}")
+
+
+def _again(instance: Instance) -> None:
+    """The reload of a server without a master; returns only when it fails."""
+    try:
+        instance.launch.again(Handover(instance.inherited.reloads + 1, instance.sockets(), meeting=instance.meeting_directory()))
+    except OSError as error:
+        log(f"geuwsgi: cannot execute {instance.launch.argv[0]}: {error.strerror}")
 
 
 class _Interrupted(KeyboardInterrupt, SystemExit):
@@ -103,10 +119,15 @@ class Instance:
     Attributes:
         config: what was asked for.
         settings: the part of it that concerns processes.
+        launch: how to do it again.
+        inherited: what the image before a reload has left; empty at first.
+        failed: the start after a reload has failed, and the workers of before go on.
+        failed_files: sources whose change may mend that.
+        interrupted: the signal that ended the start after a reload, 0 without one.
         listeners: bound sockets, with `--reuse-port` those of worker 1.
         more_listeners: with `--reuse-port` those of the workers behind it, a list for each.
         mounts: the loaded applications; empty in a master with `--lazy-apps`.
-        daemons: attached ones; None before they are started and in workers.
+        daemons: attached ones.
         meeting: where the workers' channels meet.
         scoreboard: what the workers are doing.
         cores: requests that a worker serves at once.
@@ -115,12 +136,19 @@ class Instance:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.settings = settings.process_settings(config)
+        self.launch = Launch()
+        self.inherited = handover.take(os.environ) or Handover()
+        self.failed = False
+        self.failed_files: list[str] = []
+        self.interrupted = 0
         self.cores = settings.cores(config)
         self.scoreboard = Scoreboard(self.settings.processes)
         self.listeners: list[Listener] = []
         self.more_listeners: list[list[Listener]] = []
+        self._asked: list[str] = []  # the address of each listener as the configuration has it
+        self._unclaimed = list(self.inherited.sockets)
         self.mounts: list[Mount] = []
-        self.daemons: Optional[Daemons] = None
+        self.daemons = Daemons(self.inherited.daemons)
         self.meeting: Optional[Meeting] = None
         self.pidfile = ""
         self.ready_file = ""
@@ -134,13 +162,28 @@ class Instance:
         """
         for number in STOPPING:
             signal.signal(number, _interrupt)
+        if not self.inherited.workers:
+            self._start()
+            return
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            self._start()
+        except GeuwsgiError as error:
+            _tell(error)
+            self.failed = True
+            self.failed_files = re.findall(r'^ *File "([^"]+)", line', getattr(error, "traceback_text", ""), re.MULTILINE)
+        except _Interrupted as error:
+            self.failed = True
+            self.interrupted = error.number
+
+    def _start(self) -> None:
         self._prepare_environment()
         if self.settings.monkey_patch:
             monkey.patch_all()
         # Only now: they see the patched standard library.
         from ..api import module
+        from . import worker  # noqa: F401 - brings the server with it, once for all workers
         from .channels import Meeting
-        from .daemons import Daemons
         from .sharing import shared_areas
 
         log(
@@ -151,14 +194,13 @@ class Instance:
             log(warning)
         self._listen()
         self._write_pidfile()
-        self.daemons = Daemons(self.settings.daemons, self.config.source("attach-daemon"))
-        self.daemons.start()
-        self.meeting = Meeting(self.config, self.settings.processes)
-        module.install(settings.module_settings(self.config, self.listeners), self.scoreboard, shared_areas(self.config))
+        self.daemons.want(self.settings.daemons, self.config.source("attach-daemon"))
+        self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
+        told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
+        module.install(told, self.scoreboard, shared_areas(self.config))
         self._check_application()
         if not self.settings.lazy_apps:
             self._load()
-        from . import worker  # noqa: F401 - brings the server with it, once for all workers
 
     def _check_application(self) -> None:
         asked = self.settings
@@ -184,7 +226,8 @@ class Instance:
         # A leftover of an earlier run would tell whoever waits for it the wrong address.
         if asked.ready_file:
             self.ready_file = os.path.abspath(asked.ready_file)
-            files.forget(self.ready_file)
+            if not self.inherited.sockets:
+                files.forget(self.ready_file)
         if asked.pidfile:
             self.pidfile = os.path.abspath(asked.pidfile)
         if asked.logto:
@@ -204,31 +247,87 @@ class Instance:
         asked = self.settings
         handed = systemd_listeners(os.environ)
         for option, address, source in asked.addresses:
-            # What systemd has bound already is found by its address, as in uWSGI, or by its number.
-            listener = next((listener for listener in handed if listener.is_for(address)), None)
-            if listener is not None:
-                handed.remove(listener)
-            else:
+            listener = self._claim(address)
+            if listener is None:
+                # What systemd has bound already is found by its address, as in uWSGI, or by its number.
+                listener = next((listener for listener in handed if listener.is_for(address)), None)
+                if listener is not None:
+                    handed.remove(listener)
+            if listener is None:
                 listener = open_listener(
                     address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=option, source=source
                 )
-            self.listeners.append(listener)
-        self.listeners += handed
+            self._add(address, listener)
+        for listener in handed:
+            self._add("", listener)
+        while (unasked := self._claim("")) is not None:
+            self._add("", unasked)
         limit = environment.backlog_limit()
         if self.config.given("listen") and asked.backlog > limit:
             log(f"--listen {asked.backlog} is more than the kernel's limit (net.core.somaxconn): the queue is {limit} connections long")
         if not self.listeners:
             raise ConfigError("nowhere to listen: give an address, such as --http :8080")
-
         if asked.reuse_port:
             # Made here and not by the workers: when one dies, what waits in its queue is for its successor.
             self.more_listeners = [
                 [
-                    open_listener(listener.address, asked.backlog, reuse_port=True) if listener.bound_by_us else listener
-                    for listener in self.listeners
+                    self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True)
+                    if listener.bound_by_us
+                    else listener
+                    for address, listener in zip(self._asked, self.listeners)
                 ]
-                for _ in range(1, asked.processes)
+                for worker in range(2, asked.processes + 1)
             ]
+
+    def _add(self, address: str, listener: Listener) -> None:
+        self._asked.append(address)
+        self.listeners.append(listener)
+
+    def _claim(self, address: str, worker: int = 1) -> Optional[Listener]:
+        """The socket of that address that the image before this one had."""
+        from ..server.listener import adopt
+
+        for socket in self._unclaimed:
+            if (socket.asked, socket.worker) == (address, worker):
+                self._unclaimed.remove(socket)
+                return adopt(socket.fd, socket.path, socket.number)
+        return None
+
+    def sockets(self) -> list[Socket]:
+        """All listening sockets, for the next image."""
+        found = list(self._unclaimed)
+        for worker, listeners in enumerate((self.listeners, *self.more_listeners), 1):
+            for address, listener in zip(self._asked, listeners):
+                if worker == 1 or listener.bound_by_us:
+                    found.append(Socket(listener.sock.fileno(), address, worker, listener.path, listener.number))
+        return found
+
+    def private_descriptors(self) -> list[int]:
+        """Those that are for the master and for the next image only."""
+        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes()]
+
+    def meeting_directory(self) -> str:
+        """Where the channels of all workers meet, those of before a reload included."""
+        return self.inherited.meeting if self.meeting is None else self.meeting.own
+
+    def settled(self) -> None:
+        """All new workers serve: what only the image before this one needed can go."""
+        for socket in self._unclaimed:
+            originals.close(socket.fd)
+        self._unclaimed.clear()
+
+    def may_reload(self) -> bool:
+        """Whether the configuration, as it is now, is one; if not the log says why."""
+        directory = os.getcwd()
+        try:
+            os.chdir(self.launch.directory)
+            load(self.launch.arguments, self.launch.environ)
+        except (ConfigError, OSError) as error:
+            log(f"geuwsgi: {error}\ngeuwsgi: no reload with this configuration, everything goes on as before")
+            return False
+        finally:
+            os.chdir(directory)
+        return True
 
     def listeners_of(self, worker_id: int) -> list[Listener]:
         """What a worker accepts on."""
@@ -245,7 +344,7 @@ class Instance:
         Raises:
             AppLoadError: with `--lazy-apps`, the application cannot be imported.
         """
-        if self.settings.supervised:
+        if self.settings.supervised or self.inherited.workers:
             from .master import Master
 
             # What was imported stays shared with the workers for longer if no garbage collection writes to it.
@@ -267,12 +366,13 @@ class Instance:
         from .worker import Worker
 
         if line >= 0:
-            self.daemons = None
             gevent.reinit()
             loop = get_hub().loop
             if hasattr(loop, "reset_sigchld"):
                 loop.reset_sigchld()  # the handler of libev went with all others
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        else:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, originals.HANDLED)  # which a reload kept waiting
         module.set_worker(worker_id)
         if self.settings.lazy_apps:
             self._load()
@@ -288,8 +388,7 @@ class Instance:
 
     def tidy(self) -> None:
         """Undo the start, as far as it got."""
-        if self.daemons is not None:
-            self.daemons.stop()
+        self.daemons.stop()
         for listeners in (self.listeners, *self.more_listeners):
             for listener in listeners:
                 listener.sock.close()
@@ -297,8 +396,7 @@ class Instance:
 
     def abort(self) -> NoReturn:
         """End at once, leaving nothing running or lying about; for a signal handler."""
-        if self.daemons is not None:
-            self.daemons.kill()
+        self.daemons.kill()
         self.remove_files()
         os._exit(1)
 

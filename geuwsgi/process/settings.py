@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     from ..server.listener import Listener
 
 
+#: What is done when a path of this option changes.
+TOUCH = {
+    "touch-reload": "reload",
+    "fs-reload": "reload",
+    "touch-workers-reload": "workers",
+    "touch-chain-reload": "chain",
+}
+
+#: Options that make no sense without a master.
+_WATCHED = (
+    *TOUCH,
+    *("max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "evil-reload-on-rss", "evil-reload-on-as"),
+    "py-autoreload",
+)
+
+
 @dataclass(frozen=True)
 class ProcessSettings:
     """What the process itself does.
@@ -47,6 +63,13 @@ class ProcessSettings:
         pypy_eval: code to run before the application is loaded.
         pypy_exec: files of such code.
         supervised: a master forks the workers and watches them; else this process serves.
+        worker_mercy: seconds that a worker has to finish what it is serving when another one takes its place.
+        websockets_drain: seconds in which its websockets are told to go.
+        max_requests, max_requests_delta, max_lifetime, min_lifetime: requests and seconds of a worker.
+        reload_on_rss, reload_on_as, evil_reload_on_rss, evil_reload_on_as: megabytes of a worker; 0 without a limit.
+        touch: (what to do, path) pairs of the files to watch.
+        autoreload: seconds within which a changed module is noticed; 0 when none is looked at.
+        autoreload_ignore: modules that may change.
     """
 
     addresses: tuple[tuple[str, str, Optional[str]], ...]
@@ -73,6 +96,19 @@ class ProcessSettings:
     pypy_eval: tuple[str, ...]
     pypy_exec: tuple[str, ...]
     supervised: bool
+    worker_mercy: float
+    websockets_drain: float
+    max_requests: int
+    max_requests_delta: int
+    max_lifetime: float
+    min_lifetime: float
+    reload_on_rss: int
+    reload_on_as: int
+    evil_reload_on_rss: int
+    evil_reload_on_as: int
+    touch: tuple[tuple[str, str], ...]
+    autoreload: float
+    autoreload_ignore: tuple[str, ...]
 
 
 def process_settings(config: Config) -> ProcessSettings:
@@ -108,7 +144,20 @@ def process_settings(config: Config) -> ProcessSettings:
         monkey_patch=_monkey_patch(config),
         pypy_eval=tuple(config.get("pypy-eval")),
         pypy_exec=tuple(config.get("pypy-exec")),
-        supervised=master or processes > 1,
+        supervised=master or processes > 1 or any(config.get(name) for name in _WATCHED),
+        worker_mercy=config.get("worker-reload-mercy") or config.get("reload-mercy"),
+        websockets_drain=config.get("websockets-drain"),
+        max_requests=config.get("max-requests"),
+        max_requests_delta=config.get("max-requests-delta"),
+        max_lifetime=config.get("max-worker-lifetime"),
+        min_lifetime=config.get("min-worker-lifetime"),
+        reload_on_rss=config.get("reload-on-rss"),
+        reload_on_as=config.get("reload-on-as"),
+        evil_reload_on_rss=config.get("evil-reload-on-rss"),
+        evil_reload_on_as=config.get("evil-reload-on-as"),
+        touch=tuple((action, path) for option, action in TOUCH.items() for path in config.get(option)),
+        autoreload=config.get("py-autoreload"),
+        autoreload_ignore=tuple(config.get("py-autoreload-ignore")),
     )
 
 
@@ -154,9 +203,10 @@ def server_settings(config: Config) -> ServerSettings:
     )
 
 
-def module_settings(config: Config, listeners: Sequence[Listener]) -> ModuleSettings:
+def module_settings(config: Config, listeners: Sequence[Listener], is_a_reload: bool = False) -> ModuleSettings:
     """What the fake module tells the application."""
     return ModuleSettings(
+        is_a_reload=is_a_reload,
         opt=config.opt,
         magic={os.fsencode(name): os.fsencode(value) for name, value in config.magic_table.items()},
         hostname=(platform.node() or "localhost").encode("utf-8", "surrogateescape"),

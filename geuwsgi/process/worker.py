@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import gevent
 from gevent.event import Event
@@ -21,8 +21,10 @@ from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
 from ..server.threads import in_threads
-from ..shared import scoreboard
-from . import control, settings
+from ..shared import scoreboard as board
+from . import control, limits, settings
+from .autoreload import Modules
+from .ending import EXIT_RELOAD
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -36,18 +38,13 @@ TERMINATE_GRACE = 5.0
 #: Seconds between two looks at what changes slowly.
 PULSE = 1.0
 
-#: The exit status of a worker that wants to be started again. Source: UWSGI_RELOAD_CODE.
-EXIT_RELOAD = 17
-#: Of one whose application cannot be loaded: starting it again would not help. Source: UWSGI_FAILED_APP_CODE.
-EXIT_APP = 22
-
 
 class Worker:
-    """Serves the loaded applications until it is told to end.
+    """Serves the loaded applications until it is told to end, or to make room for another process.
 
-    Without a master SIGINT and SIGQUIT stop, a second one at once; SIGTERM stops too, with more time for running requests. Under a master
-    the orders come from there, and the same signals, sent to a worker, make the master start another one. SIGUSR1 and SIGUSR2 log what the
-    worker is doing.
+    Without a master SIGINT and SIGQUIT stop, a second one at once; SIGTERM stops too, with more time for running requests; SIGHUP reloads.
+    Under a master the orders come from there, and the same signals, sent to a worker, end it or have it replaced. SIGUSR1 and SIGUSR2 log
+    what it is doing.
 
     Args:
         instance: what was prepared for all workers.
@@ -59,70 +56,106 @@ class Worker:
         self.instance = instance
         self.id = worker_id
         self.line = line
+        self.alone = line < 0
         self.settings = settings.server_settings(instance.config)
         self.started = time.monotonic()
         self.status = 0
         self._stop = Event()
+        self._retire = Event()
         self._grace = INTERRUPT_GRACE
         self._interrupts = 0
+        self._asked = False
         self._line_watcher: Any = None
+        self._autoreload: Any = None
         files = self.settings.static
         static = StaticFiles(files) if files.check or files.maps else None
         mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
         application = application_for(mounts, static, instance.settings.manage_script_name)
-        share = None
-        if instance.settings.processes > 1 and not instance.settings.reuse_port:
-            board = instance.scoreboard
-            share = Share(board.column(scoreboard.CONNECTIONS), board.column(scoreboard.ACCEPTED), worker_id - 1)
-        self.server = Server(application, instance.listeners_of(worker_id), self.settings, share)
+        self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
+        module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])
         assert instance.meeting is not None
         self.channels = self.server.channels = instance.meeting.hub_for_worker()
-        module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])
+
+    def _share(self) -> Optional[Share]:
+        asked = self.instance.settings
+        if asked.processes == 1 or asked.reuse_port:
+            return None
+        column = self.instance.scoreboard.column
+        return Share(column(board.CONNECTIONS), column(board.ACCEPTED), column(board.PID), self.id - 1)
 
     def run(self) -> int:
         """Serve; returns the exit status when everything that this worker did is over."""
-        # After the import: handlers that the application installed there give way, as they do in uWSGI.
-        signals = Signals()
-        alone = self.line < 0
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signals.on(number, self._interrupt, immediate=self._count if alone else None)
-        signals.on(signal.SIGTERM, self._terminate)
-        signals.on(signal.SIGHUP, self._refuse_reload)
-        for number in (signal.SIGUSR1, signal.SIGUSR2):
-            signals.on(number, self._statistics)
-        if not alone:
+        self._install_signals()
+        if not self.alone:
             self._line_watcher = get_hub().loop.io(self.line, 1)
             self._line_watcher.start(self._hear)
         self.channels.start()
         module.call_post_fork_hook()
-        pulse = gevent.spawn(self._pulse)
+        helpers = [gevent.spawn(self._pulse)]
+        if self.instance.settings.max_requests:
+            limits.count_requests(self)
+        self.watch_modules()
         self.server.start()
-        if alone:
+        if self.alone:
             log(f"spawned uWSGI worker 1 (and the only) (pid: {os.getpid()}, cores: {self.settings.cores})")
             self.instance.announce()
         else:
             control.tell(self.line, control.READY)
-        self._wait()
-        self.server.stop(self._grace)
-        pulse.kill()
+        self._wait(self._stop, self._retire)
+        if not self._stop.is_set():
+            self._make_room()
+        self.server.stop(self._grace, close_listeners=self.status != EXIT_RELOAD)
+        gevent.killall(helpers)
         self.channels.stop()
         module.call_atexit()
         return self.status
 
-    def _wait(self) -> None:
+    def _install_signals(self) -> None:
+        # After the import: handlers that the application installed there give way, as they do in uWSGI.
+        signals = Signals()
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signals.on(number, self._interrupt, immediate=self._count if self.alone else None)
+        signals.on(signal.SIGTERM, self._terminate)
+        signals.on(signal.SIGHUP, self._hang_up)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signals.on(number, self._statistics)
+
+    def _wait(self, *events: Any) -> None:
         while True:
             try:
-                self._stop.wait()
+                gevent.wait(events, count=1)
                 return
             except (SystemExit, KeyboardInterrupt):
                 # gevent hands these from any greenlet to the main one. One that the application spawned has no say over the server.
                 log("a greenlet tried to end the process, still serving\n" + traceback.format_exc().rstrip("\n"))
 
+    def _make_room(self) -> None:
+        """Serve what has come so far; whoever comes now is for another process."""
+        asked = self.instance.settings
+        retiring = gevent.spawn(self.server.retire, asked.worker_mercy, asked.websockets_drain)
+        self._wait(retiring, self._stop)
+        retiring.kill()
+
     def _pulse(self) -> None:
         """What is looked at or written down every second."""
         while True:
             module.update_scoreboard()
+            reason = limits.reason_to_go(self.instance.settings, self.age)
+            if reason:
+                self.ask_for_replacement(reason)
             gevent.sleep(PULSE)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
+    def ask_for_replacement(self, reason: str) -> None:
+        """Have the master start another process with this number, which this one makes room for once it serves."""
+        if not self._asked:
+            self._asked = True
+            log(f"worker {self.id} (pid: {os.getpid()}) {reason}: it will be replaced")
+            control.tell(self.line, control.REPLACE_ME)
 
     # -- orders of the master
 
@@ -140,13 +173,16 @@ class Worker:
                 self._end(INTERRUPT_GRACE)
             elif order == control.STOP_SLOWLY:
                 self._end(TERMINATE_GRACE)
+            elif order == control.RETIRE:
+                self._retire.set()
             elif order == control.REPORT:
                 self._statistics(0)
+            elif order == control.REFUSED:
+                self.watch_modules()
 
-    def _end(self, grace: float, status: int = 0) -> None:
+    def _end(self, grace: float) -> None:
         if not self._stop.is_set():
             self._grace = grace
-            self.status = status
             self._stop.set()
 
     # -- signals
@@ -158,21 +194,44 @@ class Worker:
             self.instance.abort()
 
     def _interrupt(self, number: int) -> None:
-        if self.line < 0:
+        if self.alone:
             log(f"{signal.Signals(number).name} received, stopping (once more ends at once)")
         self._end(INTERRUPT_GRACE)
 
     def _terminate(self, number: int) -> None:
         if self._stop.is_set():
             return
-        # uWSGI reloads on SIGTERM unless told otherwise; an emulator that is one process has nobody to start it again.
-        why = " (uWSGI would reload, which is not available yet; --die-on-term says that a stop is meant)"
-        if self.line < 0:
-            log(f"SIGTERM received, stopping{'' if self.instance.settings.die_on_term else why}")
+        if self.alone:
+            log("SIGTERM received, stopping")
         self._end(TERMINATE_GRACE)
 
-    def _refuse_reload(self, number: int) -> None:
-        log("SIGHUP received: a reload is not available yet, still serving")
+    def _hang_up(self, number: int) -> None:
+        if not self.alone:
+            self.ask_for_replacement("got SIGHUP")
+        elif self.instance.may_reload():
+            log("SIGHUP received, reloading; connections wait meanwhile, which they would not with --master")
+            self.status = EXIT_RELOAD
+            self._retire.set()
+
+    # -- reloading when a source file changes
+
+    def watch_modules(self) -> None:
+        """Look for changed modules, in the first worker, until one has changed."""
+        asked = self.instance.settings
+        if asked.autoreload and self.id == 1 and not self._autoreload:
+            self._autoreload = gevent.spawn(self._look_at_modules)
+
+    def _look_at_modules(self) -> None:
+        asked = self.instance.settings
+        modules = Modules(asked.autoreload_ignore)
+        while True:
+            gevent.sleep(asked.autoreload / 4)
+            changed = modules.changed()
+            if changed:
+                log(f"[uwsgi-python-reloader] module/file {changed} has been modified")
+                self._autoreload = None
+                os.kill(os.getppid(), signal.SIGHUP)
+                return
 
     def _statistics(self, number: int) -> None:
         server = self.server

@@ -9,6 +9,7 @@ busy, and the client must not suffer for it.
 from __future__ import annotations
 
 import errno
+import os
 import socket as stdlib_socket
 from typing import TYPE_CHECKING, Any
 
@@ -44,34 +45,41 @@ class Share:
     Args:
         open: the numbers of connections of all workers, in memory that all of them see.
         accepted: how many each of them has ever accepted.
+        pids: the process that each worker is; a process that another one has replaced has no part in this any more.
         index: where this worker's are.
     """
 
-    def __init__(self, open: memoryview, accepted: memoryview, index: int) -> None:
+    def __init__(self, open: memoryview, accepted: memoryview, pids: memoryview, index: int) -> None:
         self._open = open
         self._accepted = accepted
+        self._pids = pids
         self._index = index
+        self._pid = os.getpid()
         #: Index -> what they had accepted, of workers that did not come when it was their turn: stopped, or busy.
         self._absent: dict[int, int] = {}
 
     def set(self, count: int) -> None:
         """Write down how many this worker has."""
-        self._open[self._index] = count
+        if self._pids[self._index] == self._pid:
+            self._open[self._index] = count
 
     def accepted(self, count: int) -> None:
         """Write down that it has one more."""
-        self._open[self._index] = count
-        self._accepted[self._index] += 1
+        if self._pids[self._index] == self._pid:
+            self._open[self._index] = count
+            self._accepted[self._index] += 1
 
     def withdraw(self) -> None:
         """This worker accepts no more: nobody shall wait for it."""
-        self._open[self._index] = NOT_ACCEPTING
+        self.set(NOT_ACCEPTING)
 
     def excess(self) -> int:
         """How many connections this worker should leave to another one that has fewer; 0 when it should take the next one itself.
 
         A difference of one is none: somebody has to be first.
         """
+        if self._pids[self._index] != self._pid:
+            return 0
         return max(0, self._open[self._index] - min(self._present()) - 1)
 
     def give_up(self) -> None:
@@ -114,6 +122,7 @@ class Acceptor(StreamServer):
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
         self._share = server.share
         self._deferred = 0
+        self._retired = False
         if self._share is not None:
             self.max_accept = 1  # for each event: the others have theirs
             self._later: Any = gevent.get_hub().loop.timer(DEFERRAL, DEFERRAL)
@@ -176,8 +185,13 @@ class Acceptor(StreamServer):
         self._later.stop()
         self._start_again()
 
+    def retire(self) -> None:
+        """Accept nothing more; the socket stays open."""
+        self._retired = True
+        self.stop_accepting()
+
     def _start_again(self) -> None:
-        if self.started and not self._server.stopping:
+        if self.started and not self._retired:
             self.start_accepting()
 
 

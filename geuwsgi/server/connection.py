@@ -22,6 +22,10 @@ from .transport import ClientError, TimedOut, Transport
 if TYPE_CHECKING:
     from .server import Server
 
+#: Seconds that an idle connection stays open once its worker retires: a client that is about to send its next request gets an answer,
+#: and is told with it to come back on another connection.
+IDLE_GRACE = 2.0
+
 #: Pipelined requests served in a row before other connections get their turn.
 _PIPELINE_TURN = 16
 
@@ -162,7 +166,7 @@ class HTTPConnection:
                         if turn % _PIPELINE_TURN == 0:
                             # Not sleep(0), after which the loop goes on for a while without looking at other sockets.
                             self.transport.wait_writable()
-                    elif not self._read_head(settings.keepalive):
+                    elif not self._read_head(settings.keepalive if self.server.keep_connections else IDLE_GRACE):
                         break
         except HTTPError as error:
             self._refuse(error.status, error.detail)
@@ -195,7 +199,12 @@ class HTTPConnection:
         deadline = self.sweeper.now + idle
         started = parser.started
         while True:
-            data = transport.receive(deadline)
+            try:
+                data = transport.receive(deadline)
+            except TimedOut:
+                data = transport.receive_now() or b""  # it may have come in the same turn of the loop
+                if not data:
+                    raise
             if not data:
                 return False
             if parser.feed(data):

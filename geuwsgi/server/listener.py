@@ -108,6 +108,16 @@ def open_listener(
         raise ConfigError(str(error), option, address, source) from None
 
 
+def adopt(fd: int, path: str = "", number: int = -1) -> Listener:
+    """The Listener of a socket that an earlier image of this process has bound.
+
+    Args:
+        fd: its descriptor, which now belongs to the Listener.
+        path: as it had it; `number` too.
+    """
+    return replace(_finish(_new_socket(-1, fd), path), number=number)
+
+
 def systemd_listeners(environ: MutableMapping[str, str]) -> list[Listener]:
     """The sockets that systemd opened for this very process, in its order.
 

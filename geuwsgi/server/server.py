@@ -12,6 +12,7 @@ import gevent
 from ..log import log
 from .acceptor import Acceptor, ConnectionGreenlet, Share
 from .accesslog import AccessLog
+from .connection import IDLE_GRACE
 from .cores import Cores
 from .filewrapper import FileWrapper
 from .keepalive import Keepalive
@@ -27,6 +28,9 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 #: The emulated release, as uwsgi.version in the environ.
 UWSGI_VERSION = b"2.0.31"
+
+#: Websockets told to go each second when a worker retires, at least.
+DISMISSALS = 200
 
 #: Seconds that a killed request has to run its `finally` clauses.
 KILL_TIMEOUT = 1.0
@@ -102,20 +106,59 @@ class Server:
         for acceptor in self._acceptors:
             acceptor.start()
 
-    def stop(self, timeout: float) -> None:
+    def retire(self, mercy: float, spread: float) -> None:
+        """Make room for another process that accepts on the same sockets; returns when the last client has left. `stop` comes after it.
+
+        No new connections. Requests are served to their end, also those that come on connections that are open; websockets are told 1012,
+        not all in the same instant, because they will all come back.
+
+        Args:
+            mercy: seconds after which it returns with clients still there.
+            spread: seconds in which the last websocket is told.
+        """
+        self._leave_accepting()
+        deadline = time.monotonic() + mercy
+        for connection in self.connections:
+            if connection.idle:
+                connection.transport.hurry(IDLE_GRACE)
+        dismissal = gevent.spawn(self._dismiss, min(spread, mercy / 2))
+        try:
+            while (self.connections or len(self.keepalive)) and time.monotonic() < deadline:
+                gevent.sleep(0.02)
+        finally:
+            dismissal.kill()
+
+    def _dismiss(self, seconds: float) -> None:
+        websockets = self.keepalive.connections()
+        if websockets:
+            pause = min(seconds / len(websockets), 1 / DISMISSALS)
+            for websocket in websockets:
+                websocket.close(1012, "service restart")
+                gevent.sleep(pause)
+        while True:  # handshakes of requests that were running
+            gevent.sleep(0.05)
+            for websocket in self.keepalive.connections():
+                websocket.close(1012, "service restart")
+
+    def _leave_accepting(self) -> None:
+        self.keep_connections = False
+        for acceptor in self._acceptors:
+            acceptor.retire()
+        if self.share is not None:
+            self.share.withdraw()
+            self.share = None
+
+    def stop(self, timeout: float, close_listeners: bool = True) -> None:
         """End in good order; returns when all is closed.
 
         No new connections; idle ones are closed; open websockets are told 1001; running requests have time to finish.
 
         Args:
             timeout: seconds until what still runs is killed.
+            close_listeners: close the listening sockets, too; connections that wait there are lost.
         """
         self.stopping = True
-        self.keep_connections = False
-        for acceptor in self._acceptors:
-            acceptor.stop_accepting()
-        if self.share is not None:
-            self.share.withdraw()
+        self._leave_accepting()
         for websocket in self.keepalive.connections():
             websocket.close(1001, "server is shutting down")
         for connection in list(self.connections):
@@ -130,8 +173,9 @@ class Server:
             gevent.joinall(left, timeout=KILL_TIMEOUT)
         for connection in list(self.connections):
             connection.abandon()
-        for acceptor in self._acceptors:
-            acceptor.close()
+        if close_listeners:
+            for acceptor in self._acceptors:
+                acceptor.close()
         self.keepalive.stop()
         self.sweeper.stop()
         self.accesslog.flush()
@@ -154,7 +198,7 @@ class Server:
     def forget(self, connection: HTTPConnection) -> None:
         """A connection has ended."""
         self.connections.discard(connection)
-        if self.share is not None and not self.stopping:
+        if self.share is not None:
             self.share.set(len(self.connections))
 
     def environ_template(self, listener: Listener) -> dict[str, Any]:

@@ -169,6 +169,10 @@ class Transport:
             watcher.stop()
             self.reader = None
 
+    def hurry(self, seconds: float) -> None:
+        """Whoever waits in `receive` waits for at most this many seconds from now on."""
+        self.read_deadline = min(self.read_deadline, self._sweeper.now + seconds)
+
     # -- writing
 
     def send(self, data: bytes) -> None:

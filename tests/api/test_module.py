@@ -40,7 +40,7 @@ def test_values(install: Install) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cache_get", "queue_push", "sharedarea_read", "spool", "SPOOL_OK", "mule_msg", "register_signal", "rpc", "metric_inc", "reload"],
+    ["cache_get", "queue_push", "sharedarea_read", "spool", "SPOOL_OK", "mule_msg", "register_signal", "rpc", "metric_inc"],
 )
 def test_what_does_not_exist_is_absent(install: Install, name: str) -> None:
     uwsgi = install()

@@ -325,17 +325,9 @@ class TestEnd:
         assert f"{signal.Signals(number).name} received, stopping" in running.log
         assert running.log.endswith("goodbye to geuwsgi.\n")
 
-    def test_sigterm_says_why_it_does_not_reload(self, server: StartServer) -> None:
-        running = server("blocking_echo.py")
-        running.signal(signal.SIGTERM)
-        assert running.wait() == 0
-        assert "SIGTERM received, stopping (uWSGI would reload, which is not available yet" in running.log
-
-    def test_sighup_and_sigusr1_do_not_end_it(self, server: StartServer, probe: str) -> None:
+    def test_sigusr1_and_sigusr2_do_not_end_it(self, server: StartServer, probe: str) -> None:
         running = server(None, "--wsgi-file", probe)
         ask(running, "1")
-        running.signal(signal.SIGHUP)
-        running.wait_log("SIGHUP received: a reload is not available yet, still serving")
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             running.signal(number)
             line = f"worker 1 (pid: {running.pid}): 1 requests served in "

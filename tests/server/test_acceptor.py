@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from geuwsgi.server.acceptor import NOT_ACCEPTING, Share
@@ -28,12 +30,13 @@ def words(*numbers: int) -> memoryview:
     ],
 )
 def test_excess(numbers: tuple[int, ...], excess: int) -> None:
-    assert Share(words(*numbers), words(0, 0, 0), 0).excess() == excess
+    assert Share(words(*numbers), words(0, 0, 0), words(os.getpid(), 1, 1), 0).excess() == excess
+    assert Share(words(*numbers), words(0, 0, 0), words(1, 1, 1), 0).excess() == 0  # replaced
 
 
 def test_who_does_not_come_is_not_waited_for_until_he_accepts_something() -> None:
     numbers, accepted = words(5, 0, 3), words(0, 0, 0)
-    share = Share(numbers, accepted, 0)
+    share = Share(numbers, accepted, words(os.getpid(), 1, 1), 0)
     assert share.excess() == 4
     share.give_up()
     assert share.excess() == 1  # the other one may still come
@@ -45,9 +48,16 @@ def test_who_does_not_come_is_not_waited_for_until_he_accepts_something() -> Non
 
 def test_what_is_written_down() -> None:
     numbers, accepted = words(7, 7, 7), words(3, 3, 3)
-    share = Share(numbers, accepted, 1)
+    pids = words(1, os.getpid(), 1)
+    share = Share(numbers, accepted, pids, 1)
     share.set(4)
     share.accepted(5)
     assert (numbers.tolist(), accepted.tolist()) == ([7, 5, 7], [3, 4, 3])
     share.withdraw()
     assert numbers[1] == NOT_ACCEPTING
+    share.set(3)
+    pids[1] = 1
+    share.set(5)
+    share.accepted(5)
+    share.withdraw()
+    assert (numbers.tolist(), accepted.tolist()) == ([7, 3, 7], [3, 4, 3])

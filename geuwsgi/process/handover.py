@@ -1,0 +1,145 @@
+"""A reload: the process executes itself anew and keeps its id, its listening sockets, and the children that serve meanwhile.
+
+The new image reads its configuration again, imports the application again, and finds in the environment what it has taken over. The old
+workers go on until the new ones serve. When the application cannot be loaded they go on altogether.
+
+Source: uWSGI's master executes itself too, after its workers have ended; connections wait until the new ones are there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import MutableMapping
+from dataclasses import asdict, dataclass, field
+from typing import Optional
+
+from . import originals
+
+#: `if-reload` of configuration files looks for it, too.
+_VARIABLE = "GEUWSGI_HANDOVER"
+
+
+@dataclass
+class Socket:
+    """A listening socket.
+
+    Attributes:
+        fd: its descriptor.
+        asked: the address as the configuration had it; "" for one that systemd handed over unasked.
+        worker: whose it is with `--reuse-port`, else 1.
+        path: the file that goes with it.
+        number: as in `Listener`.
+    """
+
+    fd: int
+    asked: str
+    worker: int = 1
+    path: str = ""
+    number: int = -1
+
+
+@dataclass
+class OldWorker:
+    """A worker; see `crew.WorkerProcess`."""
+
+    id: int
+    pid: int
+    line: int
+    ready: bool
+    told: bool
+    started: float
+    deadline: Optional[float]
+
+
+@dataclass
+class OldDaemon:
+    """An attached daemon; see `daemons.Daemon`."""
+
+    command: str
+    pid: int
+    pipe: int
+    started: float
+
+
+@dataclass
+class Handover:
+    """What one image of the process leaves to the next.
+
+    Attributes:
+        reloads: how often this process has been reloaded.
+        sockets: its listening sockets.
+        workers: those that serve.
+        daemons: those that run.
+        meeting: the directory where the workers' channels meet, "" for none.
+    """
+
+    reloads: int = 0
+    sockets: list[Socket] = field(default_factory=list)
+    workers: list[OldWorker] = field(default_factory=list)
+    daemons: list[OldDaemon] = field(default_factory=list)
+    meeting: str = ""
+
+    def descriptors(self) -> list[int]:
+        """All that have to survive the execution."""
+        return [
+            *(socket.fd for socket in self.sockets),
+            *(worker.line for worker in self.workers if worker.line >= 0),
+            *(daemon.pipe for daemon in self.daemons),
+        ]
+
+
+class Launch:
+    """How this process was started. Made before anything of it changes."""
+
+    def __init__(self) -> None:
+        self.directory = os.getcwd()
+        self.environ = dict(os.environ)
+        for name in (_VARIABLE, "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+            self.environ.pop(name, None)
+        self.arguments = sys.argv[1:]
+        given: list[str] = getattr(sys, "orig_argv", [])  # since Python 3.10
+        self.argv = [sys.executable, *(given[1:] or ["-m", "geuwsgi", *self.arguments])]
+
+    def again(self, handover: Handover) -> None:
+        """Execute the same command once more. Returns only when that fails.
+
+        Raises:
+            OSError: why it failed; nothing has changed.
+        """
+        fds = handover.descriptors()
+        environ = {**self.environ, _VARIABLE: json.dumps(asdict(handover))}
+        directory = os.getcwd()
+        sys.stdout.flush()
+        # Signals wait until the new image knows what to do with them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, originals.HANDLED)
+        try:
+            for fd in fds:
+                os.set_inheritable(fd, True)
+            os.chdir(self.directory)
+            os.execve(self.argv[0], self.argv, environ)
+        finally:
+            for fd in fds:
+                os.set_inheritable(fd, False)
+            os.chdir(directory)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def take(environ: MutableMapping[str, str]) -> Optional[Handover]:
+    """What the image before this one has left; None after a fresh start."""
+    text = environ.pop(_VARIABLE, None)
+    if text is None:
+        return None
+    values = json.loads(text)
+    handover = Handover(
+        reloads=values["reloads"],
+        sockets=[Socket(**socket) for socket in values["sockets"]],
+        workers=[OldWorker(**worker) for worker in values["workers"]],
+        daemons=[OldDaemon(**daemon) for daemon in values["daemons"]],
+        meeting=values["meeting"],
+    )
+    for fd in handover.descriptors():
+        os.set_inheritable(fd, False)
+    return handover
