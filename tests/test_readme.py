@@ -40,7 +40,13 @@ def blocks(language: str) -> list[str]:
 
 
 def the_application() -> str:
-    (source,) = [source for source in blocks("python") if "def application(" in source]
+    source, _ = [source for source in blocks("python") if "def application(" in source]
+    return source + "\n"
+
+
+def the_room() -> str:
+    """The chat room made of a channel."""
+    (source,) = [source for source in blocks("python") if "websocket_channel_join(" in source]
     return source + "\n"
 
 
@@ -81,6 +87,22 @@ def test_what_one_says_both_hear(readme_server: Geuwsgi, ws: Callable[..., Any])
     second.close()
     first.send("alone")
     assert first.recv() == "alone"
+
+
+@pytest.mark.parametrize("options", [(), ("--master", "--processes", "2")], ids=["one", "workers"])
+def test_the_room(options: tuple[str, ...], server: Callable[..., Geuwsgi], ws: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "room.py").write_text(the_room(), "utf-8")
+    running = server(None, "--wsgi-file", "room.py", *options, cwd=tmp_path)
+    people = [ws(running.ws_url) for _ in range(4)]
+    for person in people:
+        # Each hears itself, so everybody is in the room from here on.
+        person.send("here")
+        while person.recv() != "here":
+            pass
+    people[0].send("hello")
+    for person in people:
+        while (heard := person.recv()) != "hello":
+            assert heard == "here"
 
 
 @pytest.mark.browser
