@@ -14,7 +14,7 @@ from . import EMULATED_UWSGI, __version__, accel
 from .config import options, sources
 from .config.config import load
 from .config.options import Option
-from .errors import AppLoadError, ConfigError
+from .errors import AppLoadError, ChannelError, ConfigError
 
 USAGE = """\
 usage: geuwsgi [OPTION...] [FILE.ini]
@@ -31,6 +31,9 @@ or in the environment (UWSGI_HTTP=:8080).
 #: The default is `ServerSettings.cores`; a test holds the two together.
 _DEFAULT_CORES = "Without --gevent and --async up to 20000 requests and websockets are served at once."
 
+#: The one option with two arguments.
+SEND = "--channel-send"
+
 #: Where the explanations begin.
 _INDENT = 32
 
@@ -45,6 +48,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        if SEND in arguments:
+            return _send(arguments)
         given = {name for name, _ in sources.parse_arguments(arguments)[0]}
         if given & {"help", "usage"}:
             print(help_text(), end="")
@@ -59,11 +64,34 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         from .process.run import run
 
         return run(config)
-    except (ConfigError, AppLoadError) as error:
+    except (ConfigError, AppLoadError, ChannelError) as error:
         if isinstance(error, AppLoadError) and error.traceback_text:
             sys.stderr.write(error.traceback_text.rstrip("\n") + "\n")
         sys.stderr.write(f"geuwsgi: {error}\n")
         return 1
+
+
+def _send(arguments: list[str]) -> int:
+    """Send a message to a channel, as cron jobs and shells do; the exit status.
+
+    Raises:
+        ConfigError: no name, no message, or no address.
+        ChannelError: the backend cannot be reached, or nobody is there.
+    """
+    place = arguments.index(SEND)
+    try:
+        name, message = arguments[place + 1 : place + 3]
+    except ValueError:
+        raise ConfigError("needs a channel and a message", SEND[2:], None, sources.COMMAND_LINE) from None
+    config = load(arguments[:place] + arguments[place + 3 :], os.environ)
+    backend = config.get("channel-backend")
+    if not backend:
+        raise ConfigError("needs the address that the servers have: --channel-backend ADDRESS", SEND[2:], None, sources.COMMAND_LINE)
+    from . import channels
+
+    if not channels.publish(backend, name, os.fsencode(message)) and not channels.workers(backend):
+        raise ChannelError(f"no server is there with --channel-backend {backend}")
+    return 0
 
 
 def version_text() -> str:

@@ -8,7 +8,10 @@ From any other program (a Django view, a Celery task, a cron job):
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from .address import BackendAddress
 
 
 def publish(backend: str, name: str, message: Union[str, bytes]) -> int:
@@ -25,20 +28,42 @@ def publish(backend: str, name: str, message: Union[str, bytes]) -> int:
     Raises:
         geuwsgi.errors.ChannelError: the backend cannot be reached, or is one that has no outside.
     """
-    from ..errors import ChannelError
-    from .address import parse_backend
     from .message import opcode_of
     from .names import check_name
 
-    address = parse_backend(backend)
     check_name(name)
     opcode, payload = opcode_of(message)
+    address = _outside(backend)
     if address.kind == "redis":
         from . import redis
 
         return redis.publish(address, name, payload)
-    if address.kind == "unix" and address.location:
-        from . import directory
+    from . import directory
 
-        return directory.publish(address.location, name, opcode, payload)
-    raise ChannelError(f"{backend}: messages from outside need a Redis address or unix:DIRECTORY")
+    return directory.publish(address.location, name, opcode, payload)
+
+
+def workers(backend: str) -> int:
+    """How many workers of servers are reached at a backend, whatever channels they have.
+
+    Raises:
+        geuwsgi.errors.ChannelError: as `publish`.
+    """
+    address = _outside(backend)
+    if address.kind == "redis":
+        from . import redis
+
+        return redis.workers(address)
+    from . import directory
+
+    return directory.workers(address.location)
+
+
+def _outside(backend: str) -> BackendAddress:
+    from ..errors import ChannelError
+    from .address import parse_backend
+
+    address = parse_backend(backend)
+    if address.kind == "memory" or not address.location:
+        raise ChannelError(f"{backend}: messages from outside need a Redis address or unix:DIRECTORY")
+    return address

@@ -76,8 +76,17 @@ def others(directory: str, own: str = "") -> list[str]:
     return [name for name in names if name != own]
 
 
+def workers(directory: str) -> int:
+    """How many workers take connections there.
+
+    Raises:
+        ChannelError: there is no such directory.
+    """
+    return publish(directory, "", 0, b"")
+
+
 def publish(directory: str, name: str, opcode: int, payload: bytes) -> int:
-    """Send a message to all workers that meet in a directory, from any process; returns how many took it.
+    """Send a message to all workers that meet in a directory, from any process; returns how many took it. Opcode 0 sends nothing.
 
     Returns when they have, so that what is sent next comes behind it.
 
@@ -89,7 +98,9 @@ def publish(directory: str, name: str, opcode: int, payload: bytes) -> int:
     except OSError as error:
         raise ChannelError(f"{directory}: {error.strerror}") from None
     token = uuid.uuid4().bytes
-    data = wire.pack_message(wire.MESSAGE, name, Message(opcode, payload)) + wire.framed(wire.pack(wire.COUNT, name, 0, token))
+    data = wire.framed(wire.pack(wire.COUNT, name, 0, token))
+    if opcode:
+        data = wire.pack_message(wire.MESSAGE, name, Message(opcode, payload)) + data
     return sum(_publish_to(connectable(directory, other), data, token) for other in names)
 
 

@@ -298,6 +298,21 @@ def _message(data: bytes) -> Message:
     return Message(data[_BODY - 1], data[_BODY:], data[len(_MAGIC) : _BODY - 1])
 
 
+def workers(address: BackendAddress) -> int:
+    """How many workers of servers are subscribed under the prefix.
+
+    Raises:
+        ChannelError: as `publish`.
+    """
+    client = new_client(address)
+    try:
+        return int(client.pubsub_numsub(encode_name(address.prefix) + _CONTROL)[0][1])
+    except (import_redis().exceptions.RedisError, OSError) as error:
+        raise ChannelError(f"Redis: {error}") from None
+    finally:
+        client.close()
+
+
 def publish(address: BackendAddress, name: str, payload: bytes) -> int:
     """Publish from any program; returns how many workers got it.
 

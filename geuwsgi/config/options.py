@@ -271,6 +271,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "channel-history", "int", "send the last N messages of a channel to whoever joins", "Channels", metavar="N", default=0, minimum=0
     ),
+    Option(
+        "channel-send",
+        "str",
+        "send a message to a channel of the servers at --channel-backend, and end",
+        "Channels",
+        metavar="NAME MESSAGE",
+    ),
     # Static files
     Option("check-static", "str", "look here for a file before asking the application", "Static files", "DIR", repeatable=True),
     Option("static-map", "str", "files below a path", "Static files", "/PATH=DIR", repeatable=True),
@@ -399,6 +406,7 @@ OTHER_FORMATS = {
 
 #: Options that make uWSGI do one thing and exit. To start a server instead would be a surprise.
 COMMANDS = {
+    "channel-send": "belongs on the command line, with a name and a message: geuwsgi --channel-send NAME MESSAGE --channel-backend ADDRESS",
     "stop": "send SIGINT to the process whose id is in the file: kill -INT $(cat FILE)",
     "reload": "send SIGHUP to the process whose id is in the file: kill -HUP $(cat FILE)",
     "pause": "geuwsgi cannot be paused",
