@@ -62,3 +62,4 @@ class Member:
     def close(self) -> None:
         """Leave with a closing handshake."""
         self.socket.close()
+        self.socket.shutdown()  # also when the server was first
