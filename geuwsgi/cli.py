@@ -15,6 +15,7 @@ from .config import options, sources
 from .config.config import load
 from .config.options import Option
 from .errors import AppLoadError, ChannelError, ConfigError
+from .process.command import SIGNALS, signal_server
 
 USAGE = """\
 usage: geuwsgi [OPTION...] [FILE.ini]
@@ -50,13 +51,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         if SEND in arguments:
             return _send(arguments)
-        given = {name for name, _ in sources.parse_arguments(arguments)[0]}
+        pairs = sources.parse_arguments(arguments)[0]
+        given = {name for name, _ in pairs}
         if given & {"help", "usage"}:
             print(help_text(), end="")
             return 0
         if "version" in given:
             print(version_text())
             return 0
+        for name, value in pairs:
+            if name in SIGNALS and value:
+                signal_server(name, value)
+                return 0
         if not arguments and not any(name.startswith("UWSGI_") for name in os.environ):
             sys.stderr.write(USAGE)
             return 1

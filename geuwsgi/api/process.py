@@ -10,10 +10,11 @@ import time
 from importlib import import_module
 from typing import Any, Callable, Optional
 
+from ..server.listener import waiting
 from ..shared import scoreboard as board
 from .state import App, state
 
-__all__ = ["masterpid", "mem", "micros", "reload", "setprocname", "stop", "worker_id", "workers"]
+__all__ = ["listen_queue", "masterpid", "mem", "micros", "reload", "setprocname", "stop", "worker_id", "workers"]
 
 _PR_SET_NAME = 15
 
@@ -26,6 +27,17 @@ def masterpid() -> int:
 def worker_id() -> int:
     """1 to n in a worker, 0 while the application is imported before the workers exist."""
     return state.worker_id
+
+
+def listen_queue(id: int = 0) -> int:
+    """Connections that wait to be accepted on one of the sockets of `uwsgi.sockets`.
+
+    Raises:
+        ValueError: there is no such socket.
+    """
+    if not 0 <= id < len(state.settings.sockets):
+        raise ValueError("invalid socket number")
+    return waiting(state.settings.sockets[id])
 
 
 def reload() -> bool:

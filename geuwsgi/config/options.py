@@ -187,6 +187,21 @@ OPTIONS: tuple[Option, ...] = (
         repeatable=True,
     ),
     Option("py-sharedarea", "str", "a bytearray as an area; each process has its own", "Sharing", "BYTES", repeatable=True),
+    Option(
+        "cheaper", "int", "keep so many workers, and start more of --processes when there is work", "Concurrency", "N", default=0, minimum=0
+    ),
+    Option("cheaper-initial", "int", "begin with so many", "Concurrency", "N", default=0, minimum=0),
+    Option("cheaper-step", "int", "start so many at once", "Concurrency", "N", default=1, minimum=1),
+    Option("cheaper-algo", "str", "when: spare (all are busy), backlog (connections wait), manual", "Concurrency", "NAME", default="spare"),
+    Option(
+        "cheaper-overload",
+        "int",
+        "seconds for which all have to be busy; with backlog, connections that have to wait",
+        "Concurrency",
+        metavar="N",
+        default=3,
+        minimum=0,
+    ),
     # HTTP
     Option("buffer-size", "int", "largest request line and headers, in bytes", "HTTP", "BYTES", "b", default=32768, minimum=1),
     Option("http-timeout", "float", "seconds that one read or write may stall", "HTTP", "SECONDS", default=60.0, minimum=0),
@@ -285,6 +300,8 @@ OPTIONS: tuple[Option, ...] = (
     # Process
     Option("attach-daemon", "str", "a program that runs as long as the server does", "Process", "COMMAND", repeatable=True),
     Option("pidfile", "str", "write the process id here", "Process", "FILE"),
+    Option("safe-pidfile", "str", "the same, once requests are served", "Process", "FILE"),
+    Option("master-fifo", "str", "a named pipe that takes commands: r reloads, q stops, and so on", "Process", "FILE", repeatable=True),
     _flag("vacuum", "Process", "remove the pidfile and unix sockets at the end"),
     _flag("die-on-term", "Process", "SIGTERM stops the server instead of reloading it"),
     # Reloading
@@ -309,6 +326,7 @@ OPTIONS: tuple[Option, ...] = (
         minimum=0,
     ),
     Option("touch-reload", "str", "reload when this file is touched", "Reloading", "FILE", repeatable=True),
+    Option("touch-logreopen", "str", "open the log file anew when this file is touched", "Logging", "FILE", repeatable=True),
     Option("touch-workers-reload", "str", "replace the workers, and nothing else", "Reloading", "FILE", repeatable=True),
     Option("touch-chain-reload", "str", "replace them one after the other (--lazy-apps)", "Reloading", "FILE", repeatable=True),
     Option("fs-reload", "str", "reload when this file changes, or what is in this directory", "Reloading", "PATH", repeatable=True),
@@ -406,12 +424,11 @@ OTHER_FORMATS = {
 
 #: Options that make uWSGI do one thing and exit. To start a server instead would be a surprise.
 COMMANDS = {
-    "channel-send": "belongs on the command line, with a name and a message: geuwsgi --channel-send NAME MESSAGE --channel-backend ADDRESS",
-    "stop": "send SIGINT to the process whose id is in the file: kill -INT $(cat FILE)",
-    "reload": "send SIGHUP to the process whose id is in the file: kill -HUP $(cat FILE)",
-    "pause": "geuwsgi cannot be paused",
-    "suspend": "geuwsgi cannot be paused",
-    "resume": "geuwsgi cannot be paused",
+    "stop": "only on the command line",
+    "reload": "only on the command line",
+    "pause": "only on the command line",
+    "suspend": "only on the command line",
+    "resume": "only on the command line",
     "signal": "geuwsgi has no signal framework yet",
     "connect-and-read": "geuwsgi has no such command",
     "extract": "geuwsgi has no such command",

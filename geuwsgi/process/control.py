@@ -13,6 +13,11 @@ import os
 STOP = b"s"
 STOP_SLOWLY = b"t"
 RETIRE = b"r"
+#: Accept no connections for a while, and accept them again.
+PAUSE = b"p"
+RESUME = b"c"
+#: Open the log file anew.
+REOPEN_LOG = b"l"
 #: Log what you are doing.
 REPORT = b"i"
 #: There was no reload, which one of you may have asked for.

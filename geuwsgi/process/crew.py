@@ -43,6 +43,7 @@ class WorkerProcess:
         pid: its process; 0 when there is none.
         line: our end of the line to it; -1 when there is none, or after its end of file.
         ready: it serves, or has served.
+        cheap: there shall be no process at present.
         told: it was told to go.
         started: `time.monotonic()` of the fork; 0 before the first.
         failures: how many of its processes died young, one after the other.
@@ -57,6 +58,7 @@ class WorkerProcess:
         self.line = line
         self.ready = False
         self.told = False
+        self.cheap = False
         self.started = 0.0
         self.failures = 0
         self.due: Optional[float] = None
@@ -78,6 +80,7 @@ class Crew:
         workers: the current ones, by number.
         old: those on their way out, the ones of before a reload included.
         hiring: workers that die are replaced.
+        paused: connections wait in the backlog.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Crew:
         self.workers = [WorkerProcess(number) for number in range(1, instance.settings.processes + 1)]
         self.old: list[WorkerProcess] = []
         self.hiring = True
+        self.paused = False
         self._instance = instance
         self._rows = instance.scoreboard.rows()
         for row in self._rows:
@@ -112,7 +116,12 @@ class Crew:
     @property
     def starting(self) -> bool:
         """Whether one of the current workers does not serve yet."""
-        return self.hiring and any(not worker.ready for worker in self.workers)
+        return self.hiring and any(not worker.ready and not worker.cheap for worker in self.workers)
+
+    @property
+    def active(self) -> int:
+        """The workers that run or are about to."""
+        return sum(not worker.cheap for worker in self.workers)
 
     # -- hiring
 
@@ -121,16 +130,43 @@ class Crew:
         self.old.append(worker)
         self._poll.register(worker.line, select.POLLIN)
 
-    def start(self) -> None:
-        """Start all of them."""
+    def start(self, count: int) -> None:
+        """Start the first so many of them."""
         now = time.monotonic()
         for worker in self.workers:
-            worker.due = now
+            worker.cheap = worker.id > count
+            worker.due = None if worker.cheap else now
         self.tick(now)
+
+    def hire(self, count: int) -> int:
+        """Start more, as far as there are numbers for them; how many."""
+        chosen = [worker for worker in self.workers if worker.cheap][:count]
+        for worker in chosen:
+            worker.cheap = worker.told = worker.ready = False
+            worker.failures = 0
+            worker.due = time.monotonic()
+        return len(chosen)
+
+    def lay_off(self) -> bool:
+        """End the last one that runs, gracefully, unless it is the only one."""
+        running = [worker for worker in self.workers if not worker.cheap]
+        if len(running) < 2:
+            return False
+        worker = running[-1]
+        if worker.pid:
+            successor = WorkerProcess(worker.id)
+            successor.started = worker.started
+            self.workers[worker.id - 1] = successor
+            self.old.append(worker)
+            self._rows[worker.id - 1][scoreboard.STATE] = scoreboard.LEAVING
+            self._dismiss(worker)
+        self.workers[worker.id - 1].cheap = True
+        self.workers[worker.id - 1].due = None
+        return True
 
     def replace(self, worker: WorkerProcess) -> None:
         """Start another process with this one's number; when it serves, this one goes."""
-        if worker not in self.workers or not worker.pid:
+        if worker not in self.workers or not worker.pid or worker.cheap:
             return
         successor = WorkerProcess(worker.id)
         successor.started = worker.started  # it is not the first one
@@ -243,7 +279,9 @@ class Crew:
         for old in self.old:
             if old.id == worker.id:
                 self._dismiss(old)
-        if all(other.ready for other in self.workers):
+        if self.paused:
+            control.tell(worker.line, control.PAUSE)
+        if not self.starting:
             for old in self.old:  # also those whose number nobody has any more
                 self._dismiss(old)
         self._ready(worker)

@@ -11,12 +11,14 @@ import select
 import signal
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..errors import AppLoadError
 from ..log import log
+from ..shared import scoreboard
 from . import control, originals
 from .autoreload import Modules
+from .cheaper import Cheaper
 from .crew import Crew, WorkerProcess
 from .handover import Handover, OldDaemon, OldWorker
 from .touch import Touched
@@ -60,6 +62,12 @@ class Master:
         self._chain: list[int] = []
         self._touched = Touched(instance.settings.touch)
         self._modules: Optional[Modules] = None
+        asked = instance.settings
+        self._fifo = instance.fifo
+        if self._fifo is not None:
+            self._poll.register(self._fifo.fd, select.POLLIN)
+        self._cheaper = Cheaper(asked.cheaper, instance.scoreboard.rows(), instance.listening) if asked.cheaper.least else None
+        self._second = 0.0  # when the next look at what is looked at every second is due
 
     def run(self) -> int:
         """Serve; returns the exit status once all workers have ended.
@@ -77,7 +85,7 @@ class Master:
             if self.instance.failed:
                 self._keep_the_old()
             else:
-                crew.start()
+                crew.start(self.instance.settings.cheaper.initial or len(crew.workers))
             while not self.stopping or crew.alive:
                 self._wait(self._tick())
                 self._handle_signals()
@@ -98,7 +106,8 @@ class Master:
             self._signals.append(self.instance.interrupted)
 
     def _private(self) -> list[int]:
-        return [*self._wakeup, *self.instance.private_descriptors()]
+        fifo = [] if self._fifo is None else [self._fifo.fd]
+        return [*self._wakeup, *fifo, *self.instance.private_descriptors()]
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
         self._signals.append(number)
@@ -112,6 +121,9 @@ class Master:
                     os.read(fd, 4096)
                 except BlockingIOError:
                     pass
+            elif self._fifo is not None and fd == self._fifo.fd:
+                for letter in self._fifo.read():
+                    self._command(letter)
             else:
                 self._crew.hear(fd)
 
@@ -121,6 +133,9 @@ class Master:
         next_time = min(now + CYCLE, self._crew.tick(now))
         if not self.stopping:
             self._look_at_files()
+            if self._cheaper is not None and now >= self._second:
+                self._second = now + 1
+                self._change_number(self._cheaper.decide())
             asked = self.instance.settings
             if asked.evil_reload_on_rss or asked.evil_reload_on_as:
                 self._crew.kill_the_fat(asked.evil_reload_on_rss * 1024 * 1024, asked.evil_reload_on_as * 1024 * 1024)
@@ -177,7 +192,7 @@ class Master:
             self._stop(control.STOP, INTERRUPT_GRACE)
             self.status = 1
 
-    # -- the end
+    # -- what people ask for
 
     def _handle_signals(self) -> None:
         while self._signals:
@@ -189,7 +204,71 @@ class Master:
             elif number == signal.SIGHUP:
                 self._reload()
             elif number in (signal.SIGUSR1, signal.SIGUSR2):
-                self._crew.tell_all(control.REPORT)
+                self._report()
+            elif number == signal.SIGTTIN:
+                self._change_number(1)
+            elif number == signal.SIGTTOU:
+                self._change_number(-1)
+            elif number == signal.SIGTSTP:
+                self._pause()
+
+    def _command(self, letter: str) -> None:
+        """A letter of `--master-fifo`."""
+        commands: dict[str, Callable[[], object]] = {
+            "q": lambda: self._stop(control.STOP_SLOWLY, TERMINATE_GRACE),
+            "Q": lambda: self._stop(control.STOP, INTERRUPT_GRACE),
+            "r": self._reload,
+            "R": self._reload,
+            "w": self._reload_workers,
+            "W": self._restart_workers,
+            "c": self._chain_reload,
+            "p": self._pause,
+            "P": self.instance.write_pidfile,
+            "+": lambda: self._change_number(1),
+            "-": lambda: self._change_number(-1),
+            "s": self._report,
+            "l": self._reopen_log,
+        }
+        if self.stopping:
+            return
+        log(f"master-fifo: {letter}")
+        if letter.isdigit() and self._fifo is not None:
+            before = self._fifo.fd
+            if self._fifo.choose(int(letter)):
+                self._poll.unregister(before)
+                self._poll.register(self._fifo.fd, select.POLLIN)
+            else:
+                log(f"master-fifo: there is no pipe number {letter}")
+        elif letter in commands:
+            commands[letter]()
+        else:
+            log(f"master-fifo: no command {letter!r}; there are {' '.join(commands)} and the digits")
+
+    def _report(self) -> None:
+        crew = self._crew
+        log(
+            f"master (pid: {os.getpid()}): {crew.active} of {len(crew.workers)} workers, {len(crew.old)} on their way out, "
+            f"{self.instance.scoreboard.total(scoreboard.REQUESTS)} requests served{', paused' if crew.paused else ''}"
+        )
+        crew.tell_all(control.REPORT)
+
+    def _change_number(self, change: int) -> None:
+        if change > 0 and not self._crew.hire(change):
+            log(f"all {len(self._crew.workers)} workers run already")
+        for _ in range(-change):
+            if not self._crew.lay_off():
+                log("the last worker stays")
+
+    def _pause(self) -> None:
+        paused = self._crew.paused = not self._crew.paused
+        log("paused: connections wait until the next SIGTSTP" if paused else "no longer paused")
+        self._crew.tell_all(control.PAUSE if paused else control.RESUME)
+
+    def _reopen_log(self) -> None:
+        self.instance.reopen_log()
+        self._crew.tell_all(control.REOPEN_LOG)
+
+    # -- the end
 
     def _interrupt(self, number: int) -> None:
         name = signal.Signals(number).name
@@ -278,6 +357,8 @@ class Master:
                 self._chain_reload()
             elif action == "workers":
                 self._reload_workers()
+            elif action == "log":
+                self._reopen_log()
         changed = self._modules.changed() if self._modules is not None else None
         if changed:
             log(f"[uwsgi-python-reloader] module/file {changed} has been modified")
@@ -285,14 +366,20 @@ class Master:
 
     def _reload_workers(self) -> None:
         """Replace the workers, and nothing else."""
-        for worker in list(self._crew.workers):
+        for worker in tuple(self._crew.workers):
             self._crew.replace(worker)
+
+    def _restart_workers(self) -> None:
+        """End the workers now; others come when they have gone."""
+        for worker in self._crew.workers:
+            if worker.pid:
+                os.kill(worker.pid, signal.SIGINT)
 
     def _chain_reload(self) -> None:
         """Replace the workers one after the other."""
         if not self.instance.settings.lazy_apps:
             log("a chain reload brings no new code without --lazy-apps: the application is loaded in the master")
-        self._chain = [worker.id for worker in self._crew.workers]
+        self._chain = [worker.id for worker in self._crew.workers if not worker.cheap]
         self._next_of_chain()
 
     def _next_of_chain(self) -> None:

@@ -37,6 +37,7 @@ from ..shared.scoreboard import Scoreboard
 from . import environment, files, handover, originals, settings
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
+from .fifo import MasterFifo
 from .handover import Handover, Launch, Socket
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Instance:
         more_listeners: with `--reuse-port` those of the workers behind it, a list for each.
         mounts: the loaded applications; empty in a master with `--lazy-apps`.
         daemons: attached ones.
+        fifo: the pipe that takes commands, if one was asked for.
         meeting: where the workers' channels meet.
         scoreboard: what the workers are doing.
         cores: requests that a worker serves at once.
@@ -150,7 +152,11 @@ class Instance:
         self.mounts: list[Mount] = []
         self.daemons = Daemons(self.inherited.daemons)
         self.meeting: Optional[Meeting] = None
+        self.fifo: Optional[MasterFifo] = None
         self.pidfile = ""
+        self.safe_pidfile = ""
+        self.announced = False
+        self.logto = ""
         self.ready_file = ""
 
     def start(self) -> None:
@@ -193,7 +199,9 @@ class Instance:
         for warning in self.config.warnings:
             log(warning)
         self._listen()
-        self._write_pidfile()
+        self.write_pidfile()
+        if self.settings.master_fifo:
+            self.fifo = MasterFifo(self.settings.master_fifo, self.config.source("master-fifo") or "")
         self.daemons.want(self.settings.daemons, self.config.source("attach-daemon"))
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
         told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
@@ -230,8 +238,11 @@ class Instance:
                 files.forget(self.ready_file)
         if asked.pidfile:
             self.pidfile = os.path.abspath(asked.pidfile)
+        if asked.safe_pidfile:
+            self.safe_pidfile = os.path.abspath(asked.safe_pidfile)
         if asked.logto:
-            environment.redirect_log(asked.logto, config.source("logto"))
+            self.logto = os.path.abspath(asked.logto)
+            environment.redirect_log(self.logto, config.source("logto"))
         environment.line_buffer_output()
         environment.raise_descriptor_limit()
         if asked.chdir:
@@ -302,6 +313,18 @@ class Instance:
                     found.append(Socket(listener.sock.fileno(), address, worker, listener.path, listener.number))
         return found
 
+    def listening(self) -> list[int]:
+        """The descriptors of all listening sockets."""
+        return [listener.sock.fileno() for listener in self.listeners]
+
+    def reopen_log(self) -> None:
+        """Open the log file anew, which somebody has moved away."""
+        if self.logto:
+            try:
+                environment.redirect_log(self.logto, self.config.source("logto"))
+            except ConfigError as error:
+                log(f"geuwsgi: {error}")
+
     def private_descriptors(self) -> list[int]:
         """Those that are for the master and for the next image only."""
         return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes()]
@@ -333,7 +356,8 @@ class Instance:
         """What a worker accepts on."""
         return self.more_listeners[worker_id - 2] if self.more_listeners and worker_id > 1 else self.listeners
 
-    def _write_pidfile(self) -> None:
+    def write_pidfile(self) -> None:
+        """Write the pidfile."""
         # After the sockets: the second start of a running server fails there and leaves the first one's pidfile alone.
         if self.pidfile:
             files.write_atomically(self.pidfile, f"{os.getpid()}\n", "pidfile", self.config.source("pidfile"))
@@ -380,6 +404,9 @@ class Instance:
 
     def announce(self) -> None:
         """Tell people and tools that connections are being answered, and where."""
+        self.announced = True
+        if self.safe_pidfile:
+            files.write_atomically(self.safe_pidfile, f"{os.getpid()}\n", "safe-pidfile", self.config.source("safe-pidfile"))
         where = ", ".join(listener.url for listener in self.listeners)
         log(f"geuwsgi {__version__} serving {where}")
         if self.ready_file:
@@ -410,4 +437,6 @@ class Instance:
             made = [listener.path for listener in self.listeners if listener.path]
             if self.pidfile and self.listeners:
                 made.append(self.pidfile)
+            if self.safe_pidfile and self.announced:
+                made.append(self.safe_pidfile)
             files.remove(made)

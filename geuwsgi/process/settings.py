@@ -12,6 +12,7 @@ from ..api.state import ModuleSettings
 from ..errors import ConfigError
 from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, StaticSettings, WebSocketSettings
+from .cheaper import CheaperSettings, cheaper_settings
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -24,13 +25,14 @@ TOUCH = {
     "fs-reload": "reload",
     "touch-workers-reload": "workers",
     "touch-chain-reload": "chain",
+    "touch-logreopen": "log",
 }
 
 #: Options that make no sense without a master.
 _WATCHED = (
     *TOUCH,
     *("max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "evil-reload-on-rss", "evil-reload-on-as"),
-    "py-autoreload",
+    *("py-autoreload", "master-fifo", "cheaper"),
 )
 
 
@@ -53,6 +55,7 @@ class ProcessSettings:
         pythonpath: additions to `sys.path`.
         logto: log file, "" for standard error.
         pidfile: file for the pid, "" for none.
+        safe_pidfile: the same, written once requests are served.
         ready_file: file for the bound addresses, "" for none.
         vacuum: remove sockets and pidfile at the end.
         die_on_term: SIGTERM is meant to end the server.
@@ -70,6 +73,8 @@ class ProcessSettings:
         touch: (what to do, path) pairs of the files to watch.
         autoreload: seconds within which a changed module is noticed; 0 when none is looked at.
         autoreload_ignore: modules that may change.
+        master_fifo: paths of the pipes that take commands.
+        cheaper: how many workers run.
     """
 
     addresses: tuple[tuple[str, str, Optional[str]], ...]
@@ -86,6 +91,7 @@ class ProcessSettings:
     pythonpath: tuple[str, ...]
     logto: str
     pidfile: str
+    safe_pidfile: str
     ready_file: str
     vacuum: bool
     die_on_term: bool
@@ -109,6 +115,8 @@ class ProcessSettings:
     touch: tuple[tuple[str, str], ...]
     autoreload: float
     autoreload_ignore: tuple[str, ...]
+    master_fifo: tuple[str, ...]
+    cheaper: CheaperSettings
 
 
 def process_settings(config: Config) -> ProcessSettings:
@@ -135,6 +143,7 @@ def process_settings(config: Config) -> ProcessSettings:
         pythonpath=tuple(config.get("pythonpath")),
         logto=config.get("logto") or "",
         pidfile=config.get("pidfile") or "",
+        safe_pidfile=config.get("safe-pidfile") or "",
         ready_file=config.get("ready-file") or "",
         vacuum=config.get("vacuum"),
         die_on_term=config.get("die-on-term"),
@@ -158,6 +167,8 @@ def process_settings(config: Config) -> ProcessSettings:
         touch=tuple((action, path) for option, action in TOUCH.items() for path in config.get(option)),
         autoreload=config.get("py-autoreload"),
         autoreload_ignore=tuple(config.get("py-autoreload-ignore")),
+        master_fifo=tuple(config.get("master-fifo")),
+        cheaper=cheaper_settings(config),
     )
 
 

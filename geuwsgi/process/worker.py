@@ -175,6 +175,12 @@ class Worker:
                 self._end(TERMINATE_GRACE)
             elif order == control.RETIRE:
                 self._retire.set()
+            elif order == control.PAUSE:
+                self.server.pause()
+            elif order == control.RESUME:
+                self.server.resume()
+            elif order == control.REOPEN_LOG:
+                self.instance.reopen_log()
             elif order == control.REPORT:
                 self._statistics(0)
             elif order == control.REFUSED:

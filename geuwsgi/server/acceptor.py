@@ -185,6 +185,11 @@ class Acceptor(StreamServer):
         self._later.stop()
         self._start_again()
 
+    def resume(self) -> None:
+        """Accept again."""
+        self._retired = False
+        self.start_accepting()
+
     def retire(self) -> None:
         """Accept nothing more; the socket stays open."""
         self._retired = True

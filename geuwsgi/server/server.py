@@ -60,6 +60,7 @@ class Server:
         keepalive: watches the websockets.
         channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
         stopping: `stop` has been called.
+        keep_accepting: neither `stop` nor `retire` has been called.
         keep_connections: connections outlive their requests.
         greenlet_class: of the greenlets that serve connections.
     """
@@ -82,6 +83,7 @@ class Server:
         self.channels: Any = None
         self.greenlet_class = ConnectionGreenlet
         self.stopping = False
+        self.keep_accepting = True
         self.keep_connections = settings.http.keepalive > 0
         self.cores = Cores(settings.cores)
         self.accesslog = AccessLog()
@@ -105,6 +107,21 @@ class Server:
         self._acceptors = [Acceptor(listener, self) for listener in self._listeners]
         for acceptor in self._acceptors:
             acceptor.start()
+
+    def pause(self) -> None:
+        """Accept nothing until `resume`; connections wait in the kernel."""
+        for acceptor in self._acceptors:
+            acceptor.retire()
+        if self.share is not None:
+            self.share.withdraw()
+
+    def resume(self) -> None:
+        """Accept again."""
+        if self.keep_accepting:
+            if self.share is not None:
+                self.share.set(len(self.connections))
+            for acceptor in self._acceptors:
+                acceptor.resume()
 
     def retire(self, mercy: float, spread: float) -> None:
         """Make room for another process that accepts on the same sockets; returns when the last client has left. `stop` comes after it.
@@ -141,6 +158,7 @@ class Server:
                 websocket.close(1012, "service restart")
 
     def _leave_accepting(self) -> None:
+        self.keep_accepting = False
         self.keep_connections = False
         for acceptor in self._acceptors:
             acceptor.retire()

@@ -82,7 +82,7 @@ def test_bad_arguments(words: str, complaint: str) -> None:
         ("no-such.ini", "command line: no-such.ini cannot be read: No such file or directory"),
         ("--ini :x", "command line: --ini = :x: a section without a file"),
         ("--ini http://host/x.ini", "command line: --ini = http://host/x.ini: configuration is read from files only"),
-        ("--stop pidfile", "command line: --stop = pidfile: send SIGINT"),
+        ("--stop pidfile", "command line: --stop = pidfile: only on the command line"),
         ("--set nothing", "command line: --set = nothing: write it as key=value"),
         ("--set =x", "command line: --set = =x: write it as key=value"),
         ("--set-placeholder master=1", "command line: --set-placeholder = master=1: master is an option"),
