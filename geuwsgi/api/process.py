@@ -29,14 +29,14 @@ def worker_id() -> int:
     return state.worker_id
 
 
-def listen_queue(id: int = 0) -> int:
+def listen_queue(id: int = 0, /) -> int:
     """Connections that wait to be accepted on one of the sockets of `uwsgi.sockets`.
 
     Raises:
         ValueError: there is no such socket.
     """
     if not 0 <= id < len(state.settings.sockets):
-        raise ValueError("invalid socket number")
+        raise ValueError(f"unable to find socket {id}")
     return waiting(state.settings.sockets[id])
 
 

@@ -239,7 +239,7 @@ class TestCheaper:
 
 
 def test_the_length_of_the_queue(server: StartServer, app: str) -> None:
-    running = server(None, "--master", "-p", "2", "--wsgi-file", app, expect_log=["ValueError: invalid socket number"])
+    running = server(None, "--master", "-p", "2", "--wsgi-file", app, expect_log=["ValueError: unable to find socket 7"])
     assert ask(running, "uwsgi.listen_queue()") == 0
     with pytest.raises(requests.HTTPError):
         requests.get(running.url, params="uwsgi.listen_queue(7)", timeout=10).raise_for_status()
