@@ -113,9 +113,10 @@ def test_two_servers_in_one_directory(server: StartServer, members: Connect, tmp
 def test_the_directory_goes_with_the_server(server: StartServer) -> None:
     running = server("blocking_echo.py", "--master", "--processes", "2")
     workers = psutil.Process(running.pid).children()
-    sockets = [connection.laddr for worker in workers for connection in worker.net_connections("unix") if ".channels" in str(connection.laddr)]
+    addresses = [str(connection.laddr) for worker in workers for connection in worker.net_connections("unix")]
+    sockets = [address for address in addresses if ".channels" in address]
     assert sockets
-    folder = Path(str(sockets[0])).parent
+    folder = Path(sockets[0]).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     running.interrupt()
     assert not folder.exists()
