@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
 import time
-from importlib import import_module
-from typing import Any, Callable, Optional
+from typing import Any
 
 from ..server.listener import waiting
 from ..shared import scoreboard as board
+from .procname import set_process_title
 from .state import App, state
 
 __all__ = ["listen_queue", "masterpid", "mem", "micros", "reload", "setprocname", "stop", "worker_id", "workers"]
-
-_PR_SET_NAME = 15
 
 
 def masterpid() -> int:
@@ -85,23 +82,10 @@ def mem() -> tuple[int, int]:
 
 
 def setprocname(name: str, /) -> None:
-    """Set what `ps` and `top` call this process: the whole line with the package setproctitle, else 15 bytes on Linux."""
+    """Set what `ps` and `top` call this process; see `set_process_title`."""
     if not isinstance(name, str):
         raise TypeError(f"setprocname() argument 1 must be str, not {type(name).__name__}")
-    set_title = _setproctitle()
-    if set_title is not None:
-        set_title(name)
-        return
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)), 0, 0, 0)
-
-
-def _setproctitle() -> Optional[Callable[[str], None]]:
-    try:
-        return import_module("setproctitle").setproctitle  # type: ignore[no-any-return]
-    except ImportError:
-        return None
+    set_process_title(name)
 
 
 def workers() -> tuple[dict[str, Any], ...]:

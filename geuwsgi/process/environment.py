@@ -13,22 +13,26 @@ from typing import Optional
 
 from ..errors import ConfigError
 from ..log import log
+from . import originals
 
 
-def redirect_log(path: str, source: Optional[str] = None) -> None:
+def redirect_log(path: str, source: Optional[str] = None, option: str = "logto") -> None:
     """Send standard output and standard error to the end of a file (`--logto`), for us, the application and the daemons alike.
 
+    Args:
+        path: the file.
+        source: where the option was given that named it; `option` is that one.
     Raises:
         ConfigError: the file cannot be opened for appending.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise ConfigError(f"the log file cannot be opened: {error.strerror}", "logto", path, source) from None
+        raise ConfigError(f"the log file cannot be opened: {error.strerror}", option, path, source) from None
     sys.stdout.flush()
     os.dup2(fd, 1)
     os.dup2(fd, 2)
-    os.close(fd)
+    originals.close(fd)
 
 
 def line_buffer_output() -> None:

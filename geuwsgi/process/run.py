@@ -35,6 +35,7 @@ from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
 from ..shared.scoreboard import Scoreboard
 from . import environment, files, handover, originals, settings
+from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
 from .fifo import MasterFifo
@@ -156,6 +157,7 @@ class Instance:
         self.pidfile = ""
         self.safe_pidfile = ""
         self.announced = False
+        self._daemonizing: Optional[Daemonizing] = None
         self.logto = ""
         self.ready_file = ""
 
@@ -188,7 +190,8 @@ class Instance:
             monkey.patch_all()
         # Only now: they see the patched standard library.
         from ..api import module
-        from . import worker  # noqa: F401 - brings the server with it, once for all workers
+        from ..server import loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
+        from . import master, pypy, worker  # noqa: F401
         from .channels import Meeting
         from .sharing import shared_areas
 
@@ -199,9 +202,13 @@ class Instance:
         for warning in self.config.warnings:
             log(warning)
         self._listen()
+        self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
         self.write_pidfile()
         if self.settings.master_fifo:
             self.fifo = MasterFifo(self.settings.master_fifo, self.config.source("master-fifo") or "")
+        self.settings.privileges.drop()
+        if self.settings.chdir and self.settings.privileges.chroot:
+            environment.change_directory(self.settings.chdir, self.config.source("chdir"))
         self.daemons.want(self.settings.daemons, self.config.source("attach-daemon"))
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
         told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
@@ -209,6 +216,8 @@ class Instance:
         self._check_application()
         if not self.settings.lazy_apps:
             self._load()
+        if self._daemonizing is not None:
+            self._daemonizing.finish()
 
     def _check_application(self) -> None:
         asked = self.settings
@@ -240,17 +249,33 @@ class Instance:
             self.pidfile = os.path.abspath(asked.pidfile)
         if asked.safe_pidfile:
             self.safe_pidfile = os.path.abspath(asked.safe_pidfile)
+        if asked.umask is not None:
+            os.umask(asked.umask)
+        self._daemonize()
         if asked.logto:
             self.logto = os.path.abspath(asked.logto)
             environment.redirect_log(self.logto, config.source("logto"))
         environment.line_buffer_output()
         environment.raise_descriptor_limit()
-        if asked.chdir:
+        if asked.chdir and not asked.privileges.chroot:
             environment.change_directory(asked.chdir, config.source("chdir"))
         if asked.virtualenv:
             environment.activate_virtualenv(asked.virtualenv, config.source("virtualenv"))
         environment.set_python_path(asked.pythonpath, started_in)
         sys.argv[:] = ["uwsgi"]  # as in uWSGI: our options are none of the application's
+
+    def _daemonize(self) -> None:
+        config, asked = self.config, self.settings
+        again = bool(self.inherited.sockets)
+        for option, given in (("daemonize", asked.daemonize), ("daemonize2", asked.daemonize2)):
+            if given:
+                self.logto = log_path(given, option, config.source(option))
+        if again and self.logto:
+            environment.redirect_log(self.logto, config.source("daemonize"), "daemonize")
+        elif asked.daemonize:
+            daemonize(self.logto, "daemonize", config.source("daemonize"))
+        elif asked.daemonize2:
+            self._daemonizing = Daemonizing(self.logto, config.source("daemonize2"))
 
     def _listen(self) -> None:
         from ..server.listener import open_listener, systemd_listeners
@@ -374,6 +399,7 @@ class Instance:
             # What was imported stays shared with the workers for longer if no garbage collection writes to it.
             gc.collect()
             gc.freeze()
+            self.settings.names.set("master")
             return Master(self).run()
         return self.run_worker(1)
 
@@ -397,6 +423,7 @@ class Instance:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
         else:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, originals.HANDLED)  # which a reload kept waiting
+        self.settings.names.set(f"worker {worker_id}")
         module.set_worker(worker_id)
         if self.settings.lazy_apps:
             self._load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
@@ -13,6 +14,8 @@ from ..errors import ConfigError
 from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, StaticSettings, WebSocketSettings
 from .cheaper import CheaperSettings, cheaper_settings
+from .names import Names, names
+from .privileges import Privileges, privileges
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -75,6 +78,10 @@ class ProcessSettings:
         autoreload_ignore: modules that may change.
         master_fifo: paths of the pipes that take commands.
         cheaper: how many workers run.
+        umask: permissions that new files do not get; None for what it is.
+        privileges: whom the server runs as.
+        daemonize, daemonize2: log files of a server in the background, "" for none.
+        names: of the processes.
     """
 
     addresses: tuple[tuple[str, str, Optional[str]], ...]
@@ -117,6 +124,11 @@ class ProcessSettings:
     autoreload_ignore: tuple[str, ...]
     master_fifo: tuple[str, ...]
     cheaper: CheaperSettings
+    umask: Optional[int]
+    privileges: Privileges
+    daemonize: str
+    daemonize2: str
+    names: Names
 
 
 def process_settings(config: Config) -> ProcessSettings:
@@ -169,6 +181,11 @@ def process_settings(config: Config) -> ProcessSettings:
         autoreload_ignore=tuple(config.get("py-autoreload-ignore")),
         master_fifo=tuple(config.get("master-fifo")),
         cheaper=cheaper_settings(config),
+        umask=_umask(config),
+        privileges=privileges(config),
+        daemonize=config.get("daemonize") or "",
+        daemonize2=config.get("daemonize2") or "",
+        names=names(config),
     )
 
 
@@ -315,6 +332,15 @@ def _pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...
             raise ConfigError(f"write it as {form}", option, value, config.source(option, index))
         pairs.append((left, right))
     return tuple(pairs)
+
+
+def _umask(config: Config) -> Optional[int]:
+    text = config.get("umask")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-7]{1,4}", text) or int(text, 8) > 0o777:
+        raise ConfigError("must be octal digits, as in 022", "umask", text, config.source("umask"))
+    return int(text, 8)
 
 
 def _unix_mode(config: Config) -> Optional[int]:

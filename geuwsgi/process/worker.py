@@ -189,6 +189,7 @@ class Worker:
     def _end(self, grace: float) -> None:
         if not self._stop.is_set():
             self._grace = grace
+            self.status = 0  # also in the middle of a reload
             self._stop.set()
 
     # -- signals

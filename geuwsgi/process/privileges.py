@@ -1,0 +1,136 @@
+"""Whom the server runs as: `--uid`, `--gid`, `--chroot`, and who may use its unix sockets.
+
+After the sockets are bound and the log and the pidfile are opened, before anything of the application runs.
+Source: uWSGI's `uwsgi_as_root`.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from ..errors import ConfigError
+from ..log import log
+
+if TYPE_CHECKING:
+    from ..config.config import Config
+
+
+@dataclass(frozen=True)
+class Privileges:
+    """What was asked for; None and "" where nothing was.
+
+    Attributes:
+        uid, gid: to change to.
+        groups: supplementary groups; None for those of the user, if there is one with a name.
+        chroot: the directory that becomes the root.
+        owner: (uid, gid) of unix sockets, -1 for what it is.
+    """
+
+    uid: Optional[int]
+    gid: Optional[int]
+    groups: Optional[tuple[int, ...]]
+    chroot: str
+    owner: Optional[tuple[int, int]]
+
+    def drop(self) -> None:
+        """Change root and user.
+
+        Raises:
+            ConfigError: the system refuses.
+        """
+        if self.chroot:
+            log(f"chroot() to {self.chroot}")
+            try:
+                os.chroot(self.chroot)
+                os.chdir("/")
+            except OSError as error:
+                raise ConfigError(f"cannot become the root directory: {error.strerror}", "chroot", self.chroot) from None
+        # Nothing to do for whoever is that already, after a reload for example.
+        if self.gid is not None and (self.gid != os.getgid() or os.geteuid() == 0):
+            log(f"setgid() to {self.gid}")
+            self._try("gid", self.gid, self._set_group)
+        if self.uid is not None and self.uid != os.getuid():
+            if self.gid is None and os.getgid() == 0:
+                log("the user changes and the group stays root: --gid changes it, too")
+            log(f"setuid() to {self.uid}")
+            self._try("uid", self.uid, lambda: os.setuid(self.uid or 0))
+
+    def own(self, paths: Iterable[str]) -> None:
+        """Give unix sockets away (`--chown-socket`).
+
+        Raises:
+            ConfigError: the system refuses.
+        """
+        if self.owner is None:
+            return
+        for path in paths:
+            try:
+                os.chown(path, *self.owner)
+            except OSError as error:
+                raise ConfigError(f"{path} cannot be given away: {error.strerror}", "chown-socket") from None
+
+    def _set_group(self) -> None:
+        assert self.gid is not None
+        os.setgid(self.gid)
+        if self.groups is not None:
+            os.setgroups(self.groups)
+            return
+        try:
+            name = pwd.getpwuid(self.uid if self.uid is not None else os.getuid()).pw_name
+        except KeyError:
+            os.setgroups([self.gid])
+        else:
+            os.initgroups(name, self.gid)
+
+    @staticmethod
+    def _try(option: str, number: int, change: object) -> None:
+        try:
+            change()  # type: ignore[operator]
+        except OSError as error:
+            advice = "only root may change the user" if isinstance(error, PermissionError) else error.strerror
+            raise ConfigError(f"cannot be taken on: {advice}", option, str(number)) from None
+
+
+def privileges(config: Config) -> Privileges:
+    """What was asked for.
+
+    Raises:
+        ConfigError: an unknown user or group, an umask that is none.
+    """
+    groups = tuple(_group(config, "add-gid", name) for name in config.get("add-gid"))
+    gid = _group(config, "gid", config.get("gid")) if config.get("gid") else None
+    no_groups = config.get("no-initgroups") or groups
+    owner = None
+    if config.get("chown-socket"):
+        user, _, group = config.get("chown-socket").partition(":")
+        owner = _user(config, "chown-socket", user) if user else -1, _group(config, "chown-socket", group) if group else -1
+    return Privileges(
+        uid=_user(config, "uid", config.get("uid")) if config.get("uid") else None,
+        gid=gid,
+        groups=(*([] if gid is None else [gid]), *groups) if no_groups else None,
+        chroot=config.get("chroot") or "",
+        owner=owner,
+    )
+
+
+def _user(config: Config, option: str, name: str) -> int:
+    if name.isdigit():
+        return int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise ConfigError(f"there is no user {name!r}", option, config.get(option), config.source(option)) from None
+
+
+def _group(config: Config, option: str, name: str) -> int:
+    if name.isdigit():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigError(f"there is no group {name!r}", option, name, config.source(option)) from None
