@@ -15,7 +15,7 @@ uwsgi: Any = sys.modules["uwsgi"]
 if uwsgi.masterpid() == 0:
     raise Exception("you have to enable the uWSGI master process to use this module")
 
-__all__ = ["lock", "postfork", "postfork_chain", "postfork_chain_hook", "thread"]
+__all__ = ["harakiri", "lock", "postfork", "postfork_chain", "postfork_chain_hook", "thread"]
 
 Function = Callable[..., Any]
 
@@ -48,6 +48,22 @@ class postfork:
         if self.wid in (0, uwsgi.worker_id()):
             return self.f()
         return None
+
+
+class harakiri:
+    """Let a call of the function take at most so many seconds: `@harakiri(30)`."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+
+    def __call__(self, f: Function) -> Function:
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            uwsgi.set_user_harakiri(self.seconds)
+            result = f(*args, **kwargs)
+            uwsgi.set_user_harakiri(0)
+            return result
+
+        return limited
 
 
 class lock:

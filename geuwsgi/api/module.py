@@ -14,7 +14,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -43,6 +43,7 @@ __all__ = [
     "install",
     "set_worker",
     "update_scoreboard",
+    "user_deadlines",
 ]
 
 #: A subsystem that does not exist has no file here, so that its names are absent and `hasattr` tells the truth.
@@ -142,6 +143,11 @@ def set_worker(worker_id: int) -> None:
     state.requests_before = row[board.REQUESTS]
     row[board.PID] = os.getpid()
     row[board.LAST_SPAWN] = int(time.time())
+
+
+def user_deadlines() -> Mapping[Request, float]:
+    """`time.time()` of the end of requests, where the application has set one; infinite where it wants none."""
+    return state.deadlines
 
 
 def update_scoreboard() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..server.listener import waiting
 from ..shared import scoreboard as board
+from .context import current
 from .procname import set_process_title
 from .state import App, state
 
-__all__ = ["listen_queue", "masterpid", "mem", "micros", "reload", "setprocname", "stop", "worker_id", "workers"]
+__all__ = ["listen_queue", "masterpid", "mem", "micros", "reload", "set_user_harakiri", "setprocname", "stop", "worker_id", "workers"]
 
 
 def masterpid() -> int:
@@ -44,6 +45,21 @@ def reload() -> bool:
         ValueError: the master is gone.
     """
     return _signal(signal.SIGHUP, "unable to call reload()")
+
+
+def set_user_harakiri(seconds: int, /) -> None:
+    """End this request when it takes that many seconds more; with 0 it may take as long as it likes, whatever `--harakiri` says.
+
+    Raises:
+        SystemError: outside of any request.
+    """
+    request = current()
+    if seconds <= 0:
+        state.deadlines[request] = float("inf")
+        return
+    state.deadlines[request] = deadline = time.time() + seconds
+    row = state.scoreboard.row(state.worker_id)
+    row[board.DEADLINE] = min(int(deadline), row[board.DEADLINE] or int(deadline))
 
 
 def stop() -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Callable, Optional, Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..channels.hub import ChannelHub
 from ..server.request import Request
@@ -105,6 +105,7 @@ class State:
         locks: behind `lock()`.
         areas: the shared areas, by number.
         apps: what `attach()` was told.
+        deadlines: request -> `time.time()` of its end, as the application has set it; infinite for a request without one.
         numbers: descriptor -> the request that it was given out for by `connection_fd()`.
         transmitted: bytes sent in responses and websockets.
         running_time: microseconds spent in requests.
@@ -128,6 +129,7 @@ class State:
         self.locks = UserLocks(settings.locks)
         self.areas: list[SharedArea] = []
         self.apps: list[App] = []
+        self.deadlines: WeakKeyDictionary[Request, float] = WeakKeyDictionary()
         self.numbers: WeakValueDictionary[int, Request] = WeakValueDictionary()
         self.transmitted = 0
         self.running_time = 0

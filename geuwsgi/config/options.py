@@ -319,6 +319,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("procname-append", "str", "what stands behind the name", "Process", "TEXT"),
     _flag("vacuum", "Process", "remove the pidfile and unix sockets at the end"),
     _flag("die-on-term", "Process", "SIGTERM stops the server instead of reloading it"),
+    Option("harakiri", "float", "end a request that takes longer; not a websocket", "Process", "SECONDS", "t", default=0.0, minimum=0),
+    _flag("harakiri-verbose", "Process", "log all requests of its worker then"),
     # Reloading
     Option(
         "reload-mercy",

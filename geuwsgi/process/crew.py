@@ -22,6 +22,7 @@ from . import control, originals
 from .ending import EXIT_APP, EXIT_RELOAD, leave
 
 if TYPE_CHECKING:
+    from .harakiri import Blocked
     from .run import Instance
 
 #: Seconds that a worker gets beyond its grace, for hooks and for killing what does not end, before it is killed itself.
@@ -336,6 +337,12 @@ class Crew:
                 os.kill(worker.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+    def kill_the_blocked(self, blocked: Blocked) -> None:
+        """Kill workers whose loop does not turn, and who do not come back by themselves."""
+        for worker in self.workers:
+            if blocked.look(worker, self._rows[worker.id - 1]):
+                self.kill(worker)
 
     def kill_the_fat(self, rss: int, virtual: int) -> None:
         """Kill workers that have more memory than so many bytes, 0 for any number."""

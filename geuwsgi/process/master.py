@@ -21,6 +21,7 @@ from .autoreload import Modules
 from .cheaper import Cheaper
 from .crew import Crew, WorkerProcess
 from .handover import Handover, OldDaemon, OldWorker
+from .harakiri import Blocked
 from .touch import Touched
 from .worker import INTERRUPT_GRACE, TERMINATE_GRACE
 
@@ -67,6 +68,7 @@ class Master:
         if self._fifo is not None:
             self._poll.register(self._fifo.fd, select.POLLIN)
         self._cheaper = Cheaper(asked.cheaper, instance.scoreboard.rows(), instance.listening) if asked.cheaper.least else None
+        self._blocked = Blocked(asked.harakiri, asked.harakiri_verbose)
         self._second = 0.0  # when the next look at what is looked at every second is due
 
     def run(self) -> int:
@@ -137,6 +139,7 @@ class Master:
                 self._second = now + 1
                 self._change_number(self._cheaper.decide())
             asked = self.instance.settings
+            self._crew.kill_the_blocked(self._blocked)
             if asked.evil_reload_on_rss or asked.evil_reload_on_as:
                 self._crew.kill_the_fat(asked.evil_reload_on_rss * 1024 * 1024, asked.evil_reload_on_as * 1024 * 1024)
             due = self.instance.daemons.tick(now)

@@ -35,7 +35,7 @@ TOUCH = {
 _WATCHED = (
     *TOUCH,
     *("max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "evil-reload-on-rss", "evil-reload-on-as"),
-    *("py-autoreload", "master-fifo", "cheaper"),
+    *("py-autoreload", "master-fifo", "cheaper", "harakiri"),
 )
 
 
@@ -78,6 +78,7 @@ class ProcessSettings:
         autoreload_ignore: modules that may change.
         master_fifo: paths of the pipes that take commands.
         cheaper: how many workers run.
+        harakiri: seconds that a request may take, 0 for any time; `harakiri_verbose`: say more about one that takes longer.
         umask: permissions that new files do not get; None for what it is.
         privileges: whom the server runs as.
         daemonize, daemonize2: log files of a server in the background, "" for none.
@@ -124,6 +125,8 @@ class ProcessSettings:
     autoreload_ignore: tuple[str, ...]
     master_fifo: tuple[str, ...]
     cheaper: CheaperSettings
+    harakiri: float
+    harakiri_verbose: bool
     umask: Optional[int]
     privileges: Privileges
     daemonize: str
@@ -181,6 +184,8 @@ def process_settings(config: Config) -> ProcessSettings:
         autoreload_ignore=tuple(config.get("py-autoreload-ignore")),
         master_fifo=tuple(config.get("master-fifo")),
         cheaper=cheaper_settings(config),
+        harakiri=config.get("harakiri"),
+        harakiri_verbose=config.get("harakiri-verbose"),
         umask=_umask(config),
         privileges=privileges(config),
         daemonize=config.get("daemonize") or "",

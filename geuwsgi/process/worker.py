@@ -25,6 +25,7 @@ from ..shared import scoreboard as board
 from . import control, limits, settings
 from .autoreload import Modules
 from .ending import EXIT_RELOAD
+from .harakiri import Watch
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ class Worker:
             self._line_watcher.start(self._hear)
         self.channels.start()
         module.call_post_fork_hook()
-        helpers = [gevent.spawn(self._pulse)]
-        if self.instance.settings.max_requests:
+        asked = self.instance.settings
+        helpers = [gevent.spawn(self._pulse), gevent.spawn(Watch(self, asked.harakiri, asked.harakiri_verbose).run)]
+        if asked.max_requests:
             limits.count_requests(self)
         self.watch_modules()
         self.server.start()

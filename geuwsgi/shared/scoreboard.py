@@ -34,8 +34,11 @@ AVERAGE_TIME = 11
 #: Bytes of memory: resident, virtual.
 RSS = 12
 VSZ = 13
+#: With `--harakiri`: `time.time()` of the loop's last turn, and of the end of the first limit that the application has set (0: none).
+HEARTBEAT = 15
+DEADLINE = 16
 
-_COLUMNS = 16
+_COLUMNS = 18
 
 #: Values of STATE: no process; a process that does not serve yet; one that does; one that accepts no more.
 ABSENT = 0

@@ -207,7 +207,7 @@ def test_decorators(install: Install) -> None:
     while not seen and time.monotonic() < end:
         gevent.sleep(0.001)
     assert seen == ["from a thread"]
-    for absent in ("timer", "cron", "spool", "harakiri", "rpc", "signal", "mule"):
+    for absent in ("timer", "cron", "spool", "rpc", "signal", "mule"):
         assert not hasattr(decorators, absent)
 
 
