@@ -121,7 +121,10 @@ class Connection:
     def _answer(self, context: Any) -> None:
         """Whenever somebody asks in the lobby, tell it about the rooms that this request hosts."""
         while True:
-            uwsgi.channel_recv(QUESTIONS, request_context=context)
+            try:
+                uwsgi.channel_recv(QUESTIONS, request_context=context)
+            except OSError:
+                return  # the request is over: the server stops
             self._hosted = [room for room in self._hosted if not room.closed.is_set()]
             for room in self._hosted:
                 room.tell_lobby(asked=True)

@@ -79,6 +79,11 @@ Way = Union[Here, Elsewhere]
 _abroad: dict[str, Elsewhere] = {}
 
 
+def pages_abroad() -> int:
+    """How many pages of this worker are in a room of another."""
+    return len(_abroad)
+
+
 def _keep_alive() -> None:
     """Tell the other workers that these pages are still there, until none is: the news would end with this process."""
     while _abroad:
@@ -129,7 +134,10 @@ def _read_inbox(room: Room, host: Any) -> None:
         if time.monotonic() >= due:
             uwsgi.channel_send_binary(inbox(room.name), claim)
             due = time.monotonic() + CLAIM_EVERY
-        data = uwsgi.channel_recv(inbox(room.name), CLAIM_EVERY, request_context=host)
+        try:
+            data = uwsgi.channel_recv(inbox(room.name), CLAIM_EVERY, request_context=host)
+        except OSError:
+            return  # the request is over: the server stops
         if data is not None:
             _receive(room, data)
 

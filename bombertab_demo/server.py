@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -12,7 +13,7 @@ import uwsgi
 from . import chat
 from .connection import Connection
 from .pages import send_page
-from .rooms import rooms
+from .rooms import pages_abroad, rooms
 
 StartResponse = Callable[..., Any]
 
@@ -43,9 +44,11 @@ def serve_game(environ: dict[str, Any], start_response: StartResponse) -> Iterab
 
 
 def figures() -> dict[str, Any]:
-    """How this worker is doing: how late the ticks of its rooms were, in milliseconds, and its CPU time."""
+    """How this worker is doing: its CPU time, its pages in rooms of other workers, and how late the ticks of its own rooms were (ms)."""
     return {
         "worker": uwsgi.worker_id(),
+        "pid": os.getpid(),
+        "abroad": pages_abroad(),
         "cpu_seconds": round(time.process_time(), 2),
         "rooms": {name: {"members": len(room.members), **room.pace.figures()} for name, room in rooms.items()},
     }

@@ -147,6 +147,10 @@ class Match:
             self._discard_commands()
             if not self._enough():
                 self._set_phase(WAITING)
+            elif any(slot not in self.world.players for slot in self.seats):
+                # Somebody has come: count down again, together.
+                self.round -= 1
+                self._start()
             elif self.clock >= self.ends:
                 self._set_phase(PLAYING)
         else:

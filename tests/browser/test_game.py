@@ -301,3 +301,44 @@ def test_a_page_kept_open_does_not_grow(server: Callable[..., Any], pair: Any) -
     assert grown_nodes - nodes < 300, (nodes, grown_nodes)
     assert grown_memory - memory < 4_000_000, (memory, grown_memory)
     ada.leave()
+
+
+def test_the_same_page_plays_the_classic_game(server: Callable[..., Any], pair: Any, redis_server: Any, artifacts: Path) -> None:
+    """classic.py: the protocol of 2013, its Redis, and the page of today."""
+    arguments = ("--ini", f"{ROOT / 'bombertab_demo' / 'classic.ini'}:classic", "--http-keepalive=2", "--http-headers-timeout=1")
+    game = server(None, *arguments, "--http-socket", "127.0.0.1:0", env={"REDIS_URL": redis_server.url}, lasting=8)
+    ada = Player(pair[0], game.url, "Ada", "duel", "index.html?classic")
+    grace = Player(pair[1], game.url, "Grace", "duel", "index.html?classic", hue=130)
+    ada.until("return bombertab.world.players.size === 2")
+    ada.keys("keydown", "ArrowRight")
+    grace.until("return bombertab.world.players.get(0).seen.x > 360 + 240")
+    ada.keys("keyup", "ArrowRight")
+    for player in (ada, grace):
+        player.until("return bombertab.world.me.alive")
+    wait_until(lambda: ada.where(0) == grace.where(0), 5, "the same place on both pages")
+    ada.keys("keydown", "Space")
+    grace.until("return bombertab.world.bombs.size === 1")
+    grace.until("return bombertab.world.flames.size > 0")
+    grace.until("return document.querySelector('#banner').textContent.includes('Your round!')")
+    grace.driver.save_screenshot(str(artifacts / "game-classic.png"))
+    grace.until("return bombertab.world.round === 2 && bombertab.world.players.get(0).alive")
+    assert grace.run("return bombertab.world.seats.get(1).score") == 1
+    for player in (ada, grace):
+        assert [message for message in serious_messages(player.driver) if "favicon" not in message] == []
+        player.driver.get("about:blank")
+
+
+def test_the_smallest_game(server: Callable[..., Any], pair: Any) -> None:
+    game = server(None, *("--module", "bombertab_demo.minimal", "--http-keepalive=2", "--http-headers-timeout=1", "--http", "127.0.0.1:0"))
+    for driver in pair:
+        driver.get(game.url + "/")
+        WebDriverWait(driver, 10).until(lambda driver: driver.execute_script("return socket.readyState") == 1)
+    for driver in pair:
+        driver.execute_script("dispatchEvent(new PointerEvent('pointermove', {clientX: 50, clientY: 60}))")
+    WebDriverWait(pair[0], 10).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 2)
+    assert pair[0].execute_script("return document.querySelector('i').style.left") == "50px"
+    pair[1].execute_script("socket.close()")
+    WebDriverWait(pair[0], 10).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 1)
+    pair[0].execute_script("socket.close()")
+    for driver in pair:
+        driver.get("about:blank")

@@ -42,6 +42,7 @@ class Page:
         self.number = 0
         self.events: list[list[Any]] = []
         self.moves = 0
+        self.said_hello: dict[str, Any] = {}
         self.closed: Optional[tuple[int, str]] = None
         if room:
             self.hello(room, name, **hello)
@@ -52,7 +53,8 @@ class Page:
         self.socket.send(json.dumps(message))
 
     def hello(self, room: str, name: str = "Ada", *, hue: int = 200, token: str = "", watch: bool = False, fill: int = 0) -> None:
-        self.send(t="hello", room=room, name=name, hue=hue, token=token, watch=watch, fill=fill)
+        self.said_hello = {"room": room, "name": name, "hue": hue, "token": token, "watch": watch, "fill": fill}
+        self.send(t="hello", **self.said_hello)
 
     def play(self, *commands: int) -> None:
         """Send commands, one message for each."""
@@ -77,6 +79,8 @@ class Page:
         self.told.append(message)
         if message["t"] == "welcome":
             self.slot, self.token = message["slot"], message["token"]
+        elif message["t"] == "moved":
+            self.hello(**{**self.said_hello, "token": self.token})
         elif message["t"] == "seat":
             self.slot = message["slot"]
         elif message["t"] == "snap":
@@ -140,6 +144,18 @@ class Page:
             self.receive()
         assert self.closed is not None
         return self.closed
+
+    def lost(self, patience: float = 0.5) -> bool:
+        """Whether the connection has ended; takes in what has come until nothing more does."""
+        self.socket.settimeout(patience)
+        try:
+            while self.closed is None:
+                self.receive()
+        except websocket.WebSocketTimeoutException:
+            return False
+        except (websocket.WebSocketConnectionClosedException, ConnectionError):
+            pass
+        return True
 
     def settle(self) -> None:
         """Wait until everything sent before has been answered."""

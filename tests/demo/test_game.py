@@ -263,7 +263,7 @@ def test_what_the_server_serves(game: Geuwsgi) -> None:
     assert requests.get(game.url + "/nothing", timeout=10).status_code == 404
     assert requests.get(game.url + "/../server.py", timeout=10).status_code == 404
     stats = requests.get(game.url + "/stats", timeout=10).json()
-    assert set(stats) == {"worker", "cpu_seconds", "rooms"}
+    assert set(stats) == {"worker", "pid", "abroad", "cpu_seconds", "rooms"}
 
 
 def test_the_chat_is_there_too(game: Geuwsgi) -> None:

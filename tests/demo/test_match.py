@@ -54,6 +54,18 @@ def test_who_comes_takes_over_a_bot_that_stands() -> None:
     assert 3 not in match.world.players
 
 
+def test_who_comes_during_the_countdown_is_in_it() -> None:
+    match = Match(1, fill=0)
+    match.join("Ada", 200), match.join("Grace", 100)
+    run_until(match, STARTING)
+    for _ in range(COUNTDOWN // 2):
+        match.step()
+    match.join("Linus", 20)
+    assert match.step()[0] == ("seats",)
+    assert sorted(match.world.players) == [0, 1, 2]
+    assert (match.ends - match.clock, match.round) == (COUNTDOWN, 1)
+
+
 def test_nobody_moves_before_the_round_begins() -> None:
     match = Match(1, fill=2)
     match.join("Ada", 200)

@@ -1,0 +1,127 @@
+"""Several workers and several hosts: a room lives in one of them, and its players need not know in which."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any, Callable
+
+import pytest
+import requests
+
+from tests.demo.page import ARGUMENTS, Page
+from tests.harness.redis import RedisServer
+from tests.harness.servers import Geuwsgi
+from tests.harness.wait import wait_until
+
+RIGHT, BOMB = 2, 8
+FAST = ("--set", "bombertab-rate=90", "--set", "bombertab-back-within=2")
+
+OpenPage = Callable[..., Page]
+
+
+def stats(server: Geuwsgi, workers: int) -> dict[int, Any]:
+    """The figures of all workers, by their numbers."""
+    found: dict[int, Any] = {}
+
+    def complete() -> bool:
+        figures = requests.get(server.url + "/stats", headers={"Connection": "close"}, timeout=10).json()
+        found[figures["worker"]] = figures
+        return len(found) == workers
+
+    wait_until(complete, 10, f"figures of {workers} workers")
+    return found
+
+
+def owners(server: Geuwsgi, workers: int, room: str) -> list[Any]:
+    return [figures for figures in stats(server, workers).values() if room in figures["rooms"]]
+
+
+def play_a_round(ada: Page, grace: Page, others: list[Page]) -> None:
+    """Ada moves and forgets her bomb; everybody sees it."""
+    for page in (ada, grace, *others):
+        page.until(lambda page=page: page.phase == "playing")  # type: ignore[misc]
+    assert ada.slot is not None
+    slot, before = ada.slot, ada.players[ada.slot]["x"]
+    ada.play(*[RIGHT] * 5) if before < 2000 else ada.play(*[4] * 5)
+    for page in (grace, *others):
+        page.until(lambda page=page: page.players[slot]["x"] != before)  # type: ignore[misc]
+    ada.play(BOMB)
+    for page in (grace, *others):
+        page.until_event("bomb")
+        page.until_event("die", slot, slot)
+
+
+def test_pages_of_all_workers_share_a_room(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    game = server(None, *ARGUMENTS, "--master", "--processes", "3", *FAST)
+    pages = [open_page(game, "shared", f"P{number}", hue=number * 45) for number in range(7)]
+    (owner,) = owners(game, 3, "shared")
+    assert owner["rooms"]["shared"]["members"] == 7
+    assert sum(figures["abroad"] for figures in stats(game, 3).values()) >= 2
+    for page in pages:
+        page.until(lambda page=page: len(page.seats) == 7)  # type: ignore[misc]
+    assert sorted(page.slot for page in pages) == list(range(7))  # type: ignore[type-var]
+    play_a_round(pages[1], pages[0], pages[2:])
+    # The lobby hears of rooms wherever they live.
+    lobby = open_page(game)
+    lobby.send(t="lobby")
+    lobby.until(lambda: any(message["t"] == "room" and message["people"] == 7 for message in lobby.told), 5)
+    # A lost page comes back through another worker, perhaps, and the one that never does is given up.
+    pages[1].socket.sock.close()
+    back = open_page(game)
+    back.hello("shared", "P1", token=pages[1].token)
+    assert back.expect("welcome")["slot"] == pages[1].slot
+    pages[2].socket.shutdown()
+    pages[0].until(lambda: pages[2].slot not in pages[0].seats, 10)
+
+
+def test_all_at_once_agree_on_one_room(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    """Every worker opens the room at the same moment; the oldest one stays, and everybody is in it."""
+    game = server(None, *ARGUMENTS, "--master", "--processes", "3", *FAST)
+    pages = [open_page(game) for _ in range(6)]
+    barrier = threading.Barrier(len(pages))
+
+    def say_hello(number: int, page: Page) -> None:
+        barrier.wait(10)
+        page.hello("rush", f"P{number}", hue=number * 60)
+
+    threads = [threading.Thread(target=say_hello, args=pair) for pair in enumerate(pages)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    def all_seated() -> bool:
+        for page in pages:
+            page.lost(0.02)  # takes in what came: each has to hear that its room has moved
+        return all(len(page.seats) == 6 for page in pages)
+
+    wait_until(all_seated, 10, "six seats in one room")
+    assert len(owners(game, 3, "rush")) == 1
+
+
+def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    """Its pages lose their connection; those of the other worker lose only the round, and say hello again, as the page does."""
+    game = server(None, *ARGUMENTS, "--master", "--processes", "2", *FAST, expect_log=["signal 9|killed|died|SIGKILL"])
+    pages = [open_page(game, "fragile", f"P{number}", hue=number * 60) for number in range(6)]
+    (owner,) = owners(game, 2, "fragile")
+    os.kill(owner["pid"], signal.SIGKILL)
+    left = [page for page in pages if not page.lost()]
+    assert left
+    for page in left:
+        page.hello("fragile", "again", token=page.token)
+        page.expect("welcome")
+    wait_until(lambda: len(owners(game, 2, "fragile")) == 1, 10)
+    assert sorted(page.slot for page in left) == list(range(len(left)))  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_hosts_and_one_room(server: Callable[..., Geuwsgi], open_page: OpenPage, redis_server: RedisServer, workers: int) -> None:
+    backend = ("--channel-backend", f"{redis_server.url}?prefix=game{workers}:", "--master", "--processes", str(workers))
+    hosts = [server(None, *ARGUMENTS, *FAST, *backend) for _ in range(2)]
+    ada, grace, linus = open_page(hosts[0], "far", "Ada"), open_page(hosts[1], "far", "Grace", hue=100), open_page(hosts[1], "far", "Linus")
+    for page in (ada, grace, linus):
+        page.until(lambda page=page: len(page.seats) == 3)  # type: ignore[misc]
+    assert sum(len(owners(host, workers, "far")) for host in hosts) == 1
+    play_a_round(grace, ada, [linus])
