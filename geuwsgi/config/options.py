@@ -300,6 +300,16 @@ OPTIONS: tuple[Option, ...] = (
     Option("static-index", "str", "the file served for a directory", "Static files", "NAME", repeatable=True),
     # Process
     Option("attach-daemon", "str", "a program that runs as long as the server does", "Process", "COMMAND", repeatable=True),
+    Option("attach-daemon2", "str", "the same: cmd=COMMAND,stopsignal=N,touch=FILE and so on", "Process", "KEYS", repeatable=True),
+    Option(
+        "smart-attach-daemon",
+        "str",
+        "a program that outlives the server, and is started when the process in its pidfile is not there",
+        "Process",
+        metavar="PIDFILE COMMAND",
+        repeatable=True,
+    ),
+    Option("smart-attach-daemon2", "str", "the same, put into the background", "Process", "PIDFILE COMMAND", repeatable=True),
     Option("pidfile", "str", "write the process id here", "Process", "FILE"),
     Option("safe-pidfile", "str", "the same, once requests are served", "Process", "FILE"),
     Option("master-fifo", "str", "a named pipe that takes commands: r reloads, q stops, and so on", "Process", "FILE", repeatable=True),

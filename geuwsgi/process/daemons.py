@@ -13,12 +13,15 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 from ..errors import ConfigError
 from ..log import log
 from . import originals
+from .daemonspec import DaemonSpec
 from .handover import OldDaemon
+from .smart import SmartDaemon
+from .touch import Touched
 
 #: Seconds between SIGTERM and SIGKILL. Source: uWSGI's `uwsgi_detach_daemons`.
 STOP_TIMEOUT = 3.0
@@ -34,6 +37,9 @@ _SCRIPT = 'exec 3<&0 </dev/null; { read -r end <&3; kill -KILL 0; } & exec 3<&-;
 class Daemon:
     """One command, kept running.
 
+    Args:
+        spec: what it is.
+
     Attributes:
         command: what /bin/sh runs.
         pid: of the shell or of the command that replaced it, also the number of its process group; None while it does not run.
@@ -42,8 +48,9 @@ class Daemon:
         pipe: our end of the guard's pipe.
     """
 
-    def __init__(self, command: str) -> None:
-        self.command = command
+    def __init__(self, spec: DaemonSpec) -> None:
+        self.spec = spec
+        self.command = spec.command
         self.pid: Optional[int] = None
         self.due: Optional[float] = None
         self.started = 0.0
@@ -59,7 +66,7 @@ class Daemon:
         log(f'[uwsgi-daemons] {verb} "{self.command}" (uid: {os.getuid()} gid: {os.getgid()})')
         read, write = os.pipe()
         try:
-            self.pid = originals.start_program(["/bin/sh", "-c", _SCRIPT, "sh", self.command], stdin=read)
+            self.pid = originals.start_program(["/bin/sh", "-c", _SCRIPT, "sh", self.command], stdin=read, before=self.spec.enter)
         except OSError:
             originals.close(write)
             raise
@@ -103,7 +110,7 @@ class Daemon:
         self.due = None
         if self.pid is not None:
             log(f"[uwsgi-daemons] stopping daemon (pid: {self.pid}): {self.command}")
-            _signal_group(self.pid, signal.SIGTERM)
+            _signal_group(self.pid, self.spec.stop_signal)
 
     def lives(self) -> bool:
         """Whether anybody of its group is left: the shell may go before what it had started."""
@@ -128,6 +135,11 @@ class Daemon:
                 originals.sleep(0.01)
         originals.close(self.pipe)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to its process group."""
+        if self.pid is not None:
+            _signal_group(self.pid, number)
+
     def kill(self) -> None:
         """Kill the group at once, without waiting; safe in a signal handler."""
         if self.pid is not None:
@@ -143,36 +155,47 @@ class Daemons:
 
     def __init__(self, running: Sequence[OldDaemon] = ()) -> None:
         self.daemons: list[Daemon] = []
+        self.smart: list[SmartDaemon] = []
+        self._touched = Touched(())
         for old in running:
-            daemon = Daemon(old.command)
+            daemon = Daemon(DaemonSpec(old.text, old.text.partition("=")[2]))
             daemon.pid, daemon.pipe, daemon.started = old.pid, old.pipe, old.started
             self.daemons.append(daemon)
 
-    def want(self, commands: Sequence[str], source: Optional[str] = None) -> None:
+    def want(self, specs: Sequence[DaemonSpec]) -> None:
         """Start every daemon that does not run yet, in the order given, and stop those that are not wanted any more.
 
         Raises:
-            ConfigError: a command that is none, or cannot be started.
+            ConfigError: one cannot be started.
         """
-        if any(not command.strip() for command in commands):
-            raise ConfigError("no command given", "attach-daemon", None, source)
         before = list(self.daemons)
         wanted = []
-        for command in commands:
-            daemon = next((daemon for daemon in before if daemon.command == command), None)
-            if daemon is not None:
+        for spec in specs:
+            if spec.pidfile:
+                self.smart.append(SmartDaemon(spec))
+                continue
+            daemon = next((daemon for daemon in before if daemon.spec.text == spec.text), None)
+            if daemon is None:
+                daemon = Daemon(spec)
+            else:
                 before.remove(daemon)
-            wanted.append(daemon or Daemon(command))
+                daemon.spec, daemon.command = spec, spec.command
+            wanted.append(daemon)
         self.daemons = before
         self.stop()
         self.daemons = wanted
-        for daemon in wanted:
-            if daemon.pid is not None:
-                continue
-            try:
-                daemon.start()
-            except OSError as error:
-                raise ConfigError(f"cannot be started: {error.strerror}", "attach-daemon", daemon.command) from None
+        try:
+            for daemon in wanted:
+                if daemon.pid is None:
+                    daemon.start()
+            for smart in self.smart:
+                smart.look()
+        except OSError as error:
+            raise ConfigError(f"cannot be started: {error.strerror}", "attach-daemon") from None
+        self._touched = Touched((spec.text, path) for spec in specs for path in spec.touch)
+
+    def _everybody(self) -> list[Union[Daemon, SmartDaemon]]:
+        return [*self.daemons, *self.smart]
 
     def pipes(self) -> list[int]:
         """Descriptors that nobody but the master may have: their end tells the guards that it is gone."""
@@ -188,13 +211,33 @@ class Daemons:
 
     def tick(self, now: float) -> Optional[float]:
         """Start those again whose pause is over; when the next one will be, in `time.monotonic()`."""
+        for text, path in self._touched.changes():
+            log(f"[uwsgi-daemons] {path} was touched")
+            for one in self._everybody():
+                if one.spec.text == text:
+                    one.signal(one.spec.stop_signal)
+                    if one.due is not None:
+                        one.due = now + FIRST_PAUSE
         for daemon in self.daemons:
             if daemon.due is not None and daemon.due <= now:
                 daemon.restart()
-        return min((daemon.due for daemon in self.daemons if daemon.due is not None), default=None)
+        for smart in self.smart:
+            if smart.due <= now:
+                try:
+                    smart.look()
+                except OSError as error:
+                    log(f'[uwsgi-daemons] unable to spawn "{smart.spec.command}": {error.strerror}')
+        dues = [daemon.due for daemon in self.daemons if daemon.due is not None] + [smart.due for smart in self.smart]
+        return min(dues, default=None)
+
+    def reload(self) -> None:
+        """The server reloads: tell those who want to know. All go on."""
+        for one in self._everybody():
+            if one.spec.reload_signal:
+                one.signal(one.spec.reload_signal)
 
     def stop(self) -> None:
-        """Stop them all at once and wait for them."""
+        """Stop them all at once and wait for them. The smart ones go on."""
         for daemon in self.daemons:
             daemon.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT

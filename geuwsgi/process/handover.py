@@ -58,7 +58,7 @@ class OldWorker:
 class OldDaemon:
     """An attached daemon; see `daemons.Daemon`."""
 
-    command: str
+    text: str
     pid: int
     pipe: int
     started: float

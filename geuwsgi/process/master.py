@@ -310,6 +310,7 @@ class Master:
             self._crew.tell_all(control.REFUSED)
             return
         log("...gracefully reloading...")
+        self.instance.daemons.reload()
         try:
             launch.again(self._handover())
         except OSError as error:
@@ -327,7 +328,7 @@ class Master:
                 if worker.pid
             ],
             daemons=[
-                OldDaemon(daemon.command, daemon.pid, daemon.pipe, daemon.started)
+                OldDaemon(daemon.spec.text, daemon.pid, daemon.pipe, daemon.started)
                 for daemon in instance.daemons.daemons
                 if daemon.pid is not None
             ],

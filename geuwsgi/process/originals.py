@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import signal as signal_module
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, Optional
 
 from gevent.monkey import get_original
 
@@ -48,12 +48,13 @@ def reset_signals() -> None:
         set_handler(number, signal_module.SIG_DFL)
 
 
-def start_program(argv: list[str], stdin: int = -1) -> int:
+def start_program(argv: list[str], stdin: int = -1, before: Optional[Callable[[], None]] = None) -> int:
     """Run a program as the leader of a session of its own; returns once it does.
 
     Args:
         argv: with the path of the program first.
         stdin: a descriptor for its standard input; -1 leaves it as it is.
+        before: called in the new process.
     Returns:
         Its process id.
     Raises:
@@ -64,7 +65,7 @@ def start_program(argv: list[str], stdin: int = -1) -> int:
         with Blocked():
             pid = fork()
             if not pid:
-                _execute(argv, stdin)
+                _execute(argv, stdin, before)
     except OSError:
         close(write)
         raise
@@ -76,7 +77,7 @@ def start_program(argv: list[str], stdin: int = -1) -> int:
         close(read)
 
 
-def _execute(argv: list[str], stdin: int) -> NoReturn:
+def _execute(argv: list[str], stdin: int, before: Optional[Callable[[], None]]) -> NoReturn:
     try:
         reset_signals()
         for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and programs do not expect to be ignored
@@ -86,6 +87,10 @@ def _execute(argv: list[str], stdin: int) -> NoReturn:
         if stdin >= 0:
             os.dup2(stdin, 0)
         signal_module.pthread_sigmask(signal_module.SIG_SETMASK, ())
+        if before is not None:
+            before()
         os.execv(argv[0], argv)
+    except OSError as error:
+        os.write(2, f"{argv[-1]}: {error}\n".encode())
     finally:
         os._exit(127)

@@ -209,7 +209,7 @@ class Instance:
         self.settings.privileges.drop()
         if self.settings.chdir and self.settings.privileges.chroot:
             environment.change_directory(self.settings.chdir, self.config.source("chdir"))
-        self.daemons.want(self.settings.daemons, self.config.source("attach-daemon"))
+        self.daemons.want(self.settings.daemons)
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
         told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
         module.install(told, self.scoreboard, shared_areas(self.config))

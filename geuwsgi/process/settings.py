@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, StaticSettings, WebSocketSettings
 from .cheaper import CheaperSettings, cheaper_settings
+from .daemonspec import DaemonSpec, daemon_specs
 from .names import Names, names
 from .privileges import Privileges, privileges
 
@@ -48,7 +49,7 @@ class ProcessSettings:
         backlog: `--listen`.
         reuse_port: every worker has sockets of its own (`--reuse-port`).
         unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
-        daemons: commands of `--attach-daemon`.
+        daemons: programs to attach.
         app: where the applications are.
         need_app: files alone are not enough.
         manage_script_name: see routing.Router.
@@ -89,7 +90,7 @@ class ProcessSettings:
     backlog: int
     reuse_port: bool
     unix_mode: Optional[int]
-    daemons: tuple[str, ...]
+    daemons: tuple[DaemonSpec, ...]
     app: AppSettings
     need_app: bool
     manage_script_name: bool
@@ -137,7 +138,8 @@ class ProcessSettings:
 def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
     # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
-    master = config.get("master") or bool(config.get("attach-daemon"))
+    daemons = daemon_specs(config)
+    master = config.get("master") or bool(daemons)
     processes: int = config.get("processes")
     return ProcessSettings(
         addresses=tuple(
@@ -148,7 +150,7 @@ def process_settings(config: Config) -> ProcessSettings:
         backlog=config.get("listen"),
         reuse_port=config.get("reuse-port"),
         unix_mode=_unix_mode(config),
-        daemons=tuple(config.get("attach-daemon")),
+        daemons=daemons,
         app=app_settings(config),
         need_app=config.get("need-app"),
         manage_script_name=config.get("manage-script-name"),

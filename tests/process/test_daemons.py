@@ -6,8 +6,9 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import psutil
 import pytest
@@ -134,3 +135,78 @@ def test_it_makes_the_server_its_own_master(server: StartServer) -> None:
     # As in uWSGI, where only a master starts daemons.
     running = server(APP, "--attach-daemon", "sleep 1000")
     assert f"spawned uWSGI master process (pid: {running.pid})" in running.log
+
+
+class TestAttachDaemon2:
+    def test_keys(self, server: StartServer, tmp_path: Path) -> None:
+        touched = tmp_path / "touched"
+        command = "trap 'echo bye\\, USR1 > ended; exit 3' USR1; trap 'echo reloaded >> reloads' USR2; pwd; while :; do sleep 0.1; done"
+        daemon = f"cmd={command},stopsignal=USR1,reloadsignal=12,chdir={tmp_path},touch={touched}"
+        running = server(APP, "--attach-daemon2", daemon)
+        running.wait_log(str(tmp_path) + "\n")
+        running.signal(signal.SIGHUP)
+        wait_until((tmp_path / "reloads").exists, 10, "the signal of the reload")
+        running.wait_log("Gracefully killing worker 1")
+        touched.touch()
+        running.wait_log("ended with status 3")
+        assert (tmp_path / "ended").read_text() == "bye, USR1\n"
+        running.wait_log("respawning")
+        assert running.log.count('] spawning "') == 1
+
+    @pytest.mark.parametrize(
+        ("value", "complaint"),
+        [
+            ("cmd=", "there is no command: write it as cmd=COMMAND,key=value"),
+            ("sleep 5", "'sleep 5' is not known here"),
+            ("cmd=x,colour=red", "'colour' is not known here"),
+            ("cmd=x,stopsignal=NONE", "there is no signal NONE"),
+            ("cmd=x,freq=0", "freq= takes a number of seconds"),
+            ("cmd=x,uid=no-such-user", "there is no user 'no-such-user'"),
+        ],
+    )
+    def test_what_cannot_be(self, run_geuwsgi: Callable[..., Any], value: str, complaint: str) -> None:
+        result = run_geuwsgi("--http", "127.0.0.1:0", "--attach-daemon2", value)
+        assert result.returncode == 1
+        assert f"geuwsgi: command line: --attach-daemon2 = {value}: {complaint}" in result.stderr
+
+
+class TestSmartDaemons:
+    """They outlive the server: the test ends them."""
+
+    @pytest.fixture
+    def pidfile(self, tmp_path: Path) -> Iterator[Path]:
+        path = tmp_path / "daemon.pid"
+        yield path
+        if path.exists():
+            try:
+                os.kill(int(path.read_text()), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def test_started_once_and_left_alone(self, server: StartServer, pidfile: Path) -> None:
+        # Without the mark of the test in its environment, by which the harness finds what a server has left behind.
+        command = f"{pidfile} echo $$ > {pidfile}; exec env -i sleep 1004"
+        running = server(APP, "--smart-attach-daemon2", command)
+        wait_until(lambda: pidfile.exists() and pidfile.read_text(), 10, "the pidfile")
+        daemon = psutil.Process(int(pidfile.read_text()))
+        wait_until(lambda: daemon.name() == "sleep", 5, "its command")
+        assert daemon.ppid() != running.pid
+        assert running.interrupt()[0] == 0
+        again = server(APP, "--smart-attach-daemon2", command)
+        assert f'found valid/active pidfile for "{command.partition(" ")[2]}" (pid: {daemon.pid})' in again.log
+        assert "] spawning" not in again.log
+        assert daemon.is_running()
+
+    def test_one_that_has_gone_is_started_again(self, server: StartServer, pidfile: Path) -> None:
+        command = f"echo $$ > {pidfile}; exec env -i sleep 1005"
+        running = server(APP, "--attach-daemon2", f"cmd={command},pidfile={pidfile},freq=0.2")
+        first = int(wait_until(lambda: pidfile.exists() and pidfile.read_text(), 10, "the pidfile"))
+        running.wait_log(f"(pid: {first})")
+        os.kill(first, signal.SIGKILL)
+        running.wait_log("respawning")
+        wait_until(lambda: int(pidfile.read_text() or first) != first, 5, "another one")
+
+    def test_a_command_is_missing(self, run_geuwsgi: Callable[..., Any]) -> None:
+        result = run_geuwsgi("--http", "127.0.0.1:0", "--smart-attach-daemon", "/tmp/pid")
+        assert result.returncode == 1
+        assert "write it as PIDFILE COMMAND" in result.stderr
