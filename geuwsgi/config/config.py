@@ -19,6 +19,10 @@ _NO = frozenset(("false", "off", "no", "0"))
 _YES = frozenset(("true", "on", "yes", "1", ""))
 
 
+#: Arguments in which a semicolon is nothing that looks like a comment.
+_COMMANDS = ("COMMAND", "PIDFILE COMMAND", "FILE COMMAND", "ACTION", "FILE ACTION", "KEYS", "KEY=VALUE", "NAME=VALUE")
+
+
 class Config:
     """What was asked for. Made by `load`.
 
@@ -126,7 +130,7 @@ class Config:
 
     def _look_for_comment(self, option: Option, entry: Entry, value: str) -> None:
         # A shell command may well hold a semicolon, and nobody writes comments on a command line.
-        if option.metavar in ("COMMAND", "PIDFILE COMMAND", "KEYS", "KEY=VALUE", "NAME=VALUE") or entry.source == COMMAND_LINE:
+        if option.metavar in _COMMANDS or entry.source == COMMAND_LINE:
             return
         if _without_comment(value) != value.strip():
             self.warnings.append(f"{_label(entry)}: comments stand on lines of their own, so {value!r} is taken whole, as uWSGI does")

@@ -26,6 +26,7 @@ GROUPS = (
     "Static files",
     "Process",
     "Reloading",
+    "Hooks",
     "Logging",
     "Configuration",
 )
@@ -384,6 +385,32 @@ OPTIONS: tuple[Option, ...] = (
     Option("reload-on-as", "int", "the same for its address space", "Reloading", "MB", default=0, minimum=0),
     Option("evil-reload-on-rss", "int", "kill a worker with more memory, and start another", "Reloading", "MB", default=0, minimum=0),
     Option("evil-reload-on-as", "int", "the same for its address space", "Reloading", "MB", default=0, minimum=0),
+    *(
+        Option("hook-" + phase, "str", f"do something {moment}: VERB:ARGUMENT, such as print:hello", "Hooks", "ACTION", repeatable=True)
+        for phase, moment in (
+            ("asap", "at once"),
+            ("pre-jail", "before --chroot"),
+            ("post-jail", "before --chroot, too"),
+            ("in-jail", "after --chroot"),
+            ("as-root", "before --uid"),
+            ("as-user", "after --uid"),
+            ("pre-app", "before the application is loaded"),
+            ("post-app", "after the application is loaded"),
+            ("master-start", "in the master, once the workers are started"),
+            ("post-fork", "in each worker at its start"),
+            ("accepting", "in each worker once it accepts connections"),
+            ("accepting-once", "the same, but not when it is replaced"),
+            ("accepting1", "the same in the first worker only"),
+            ("accepting1-once", "the same, but not when it is replaced"),
+            ("as-user-atexit", "at the end"),
+        )
+    ),
+    *(
+        Option("exec-" + phase, "str", f"run a command at the moment of --hook-{phase}", "Hooks", "COMMAND", repeatable=True)
+        for phase in ("asap", "pre-jail", "post-jail", "in-jail", "as-root", "as-user", "as-user-atexit", "pre-app", "post-app")
+    ),
+    Option("hook-touch", "str", "do something when a file is touched", "Hooks", "FILE ACTION", repeatable=True),
+    Option("touch-exec", "str", "run a command when a file is touched", "Hooks", "FILE COMMAND", repeatable=True),
     # Logging
     _flag("disable-logging", "Logging", "write no line for each request", "L"),
     Option("logto", "str", "append the log to this file", "Logging", "FILE"),

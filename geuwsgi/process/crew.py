@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional
 
-from ..errors import AppLoadError
+from ..errors import AppLoadError, GeuwsgiError
 from ..log import log
 from ..server.acceptor import NOT_ACCEPTING
 from ..shared import scoreboard
@@ -238,6 +238,8 @@ class Crew:
             os.set_blocking(line, True)
             text = f"{error.traceback_text}\n{error}" if error.traceback_text else str(error)
             control.tell(line, control.FAILED + text.encode("utf-8", "backslashreplace"))
+        except GeuwsgiError as error:  # of a hook
+            log(f"geuwsgi: {error}")
         except BaseException:
             log(traceback.format_exc().rstrip("\n"))
         finally:

@@ -6,7 +6,6 @@ Source: uWSGI's documentation "Managing external daemons/services", and `uwsgi_o
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import signal
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import ConfigError
+from .privileges import group_number, user_number
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -157,15 +157,13 @@ def _signal(text: str) -> int:
 
 def _user(text: str) -> int:
     try:
-        return int(text) if text.isdigit() else pwd.getpwnam(text).pw_uid
+        return user_number(text)
     except KeyError:
         raise ValueError(f"there is no user {text!r}") from None
 
 
 def _group(text: str) -> int:
-    import grp
-
     try:
-        return int(text) if text.isdigit() else grp.getgrnam(text).gr_gid
+        return group_number(text)
     except KeyError:
         raise ValueError(f"there is no group {text!r}") from None

@@ -61,7 +61,7 @@ class Master:
         self._retry: Optional[float] = None
         #: Numbers of workers whose turn in a chain reload is still to come.
         self._chain: list[int] = []
-        self._touched = Touched(instance.settings.touch)
+        self._touched = Touched([*instance.settings.touch, *(("hook:" + text, path) for path, text in instance.hooks.touch)])
         self._modules: Optional[Modules] = None
         asked = instance.settings
         self._fifo = instance.fifo
@@ -88,6 +88,8 @@ class Master:
                 self._keep_the_old()
             else:
                 crew.start(self.instance.settings.cheaper.initial or len(crew.workers))
+            if not self.instance.failed:
+                self.instance.hooks.run("master-start")
             while not self.stopping or crew.alive:
                 self._wait(self._tick())
                 self._handle_signals()
@@ -361,6 +363,8 @@ class Master:
                 self._chain_reload()
             elif action == "workers":
                 self._reload_workers()
+            elif action.startswith("hook:"):
+                self.instance.hooks.touched(action[5:])
             elif action == "log":
                 self._reopen_log()
         changed = self._modules.changed() if self._modules is not None else None

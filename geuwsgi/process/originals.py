@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal as signal_module
+import sys
 from typing import Any, Callable, NoReturn, Optional
 
 from gevent.monkey import get_original
@@ -77,13 +78,29 @@ def start_program(argv: list[str], stdin: int = -1, before: Optional[Callable[[]
         close(read)
 
 
-def _execute(argv: list[str], stdin: int, before: Optional[Callable[[], None]]) -> NoReturn:
+def run_shell(command: str) -> int:
+    """Run a command in this session, and wait for it; its exit status, negative for a signal.
+
+    Raises:
+        OSError: there can be no further process.
+    """
+    sys.stdout.flush()
+    with Blocked():
+        pid = fork()
+        if not pid:
+            _execute(["/bin/sh", "-c", command], -1, None, session=False)
+    _, status = waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _execute(argv: list[str], stdin: int, before: Optional[Callable[[], None]], session: bool = True) -> NoReturn:
     try:
         reset_signals()
         for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and programs do not expect to be ignored
             if hasattr(signal_module, name):
                 set_handler(getattr(signal_module, name), signal_module.SIG_DFL)
-        os.setsid()
+        if session:
+            os.setsid()
         if stdin >= 0:
             os.dup2(stdin, 0)
         signal_module.pthread_sigmask(signal_module.SIG_SETMASK, ())

@@ -37,8 +37,8 @@ class Privileges:
     chroot: str
     owner: Optional[tuple[int, int]]
 
-    def drop(self) -> None:
-        """Change root and user.
+    def change_root(self) -> None:
+        """Change the root directory.
 
         Raises:
             ConfigError: the system refuses.
@@ -50,6 +50,13 @@ class Privileges:
                 os.chdir("/")
             except OSError as error:
                 raise ConfigError(f"cannot become the root directory: {error.strerror}", "chroot", self.chroot) from None
+
+    def drop(self) -> None:
+        """Change group and user.
+
+        Raises:
+            ConfigError: the system refuses.
+        """
         # Nothing to do for whoever is that already, after a reload for example.
         if self.gid is not None and (self.gid != os.getgid() or os.geteuid() == 0):
             log(f"setgid() to {self.gid}")
@@ -118,19 +125,33 @@ def privileges(config: Config) -> Privileges:
     )
 
 
+def user_number(name: str) -> int:
+    """The number of a user.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+
+
+def group_number(name: str) -> int:
+    """The number of a group.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+
+
 def _user(config: Config, option: str, name: str) -> int:
-    if name.isdigit():
-        return int(name)
     try:
-        return pwd.getpwnam(name).pw_uid
+        return user_number(name)
     except KeyError:
         raise ConfigError(f"there is no user {name!r}", option, config.get(option), config.source(option)) from None
 
 
 def _group(config: Config, option: str, name: str) -> int:
-    if name.isdigit():
-        return int(name)
     try:
-        return grp.getgrnam(name).gr_gid
+        return group_number(name)
     except KeyError:
         raise ConfigError(f"there is no group {name!r}", option, name, config.source(option)) from None

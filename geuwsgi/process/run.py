@@ -40,6 +40,7 @@ from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
 from .fifo import MasterFifo
 from .handover import Handover, Launch, Socket
+from .hooks import Hooks
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -121,6 +122,7 @@ class Instance:
     Attributes:
         config: what was asked for.
         settings: the part of it that concerns processes.
+        hooks: what is to be done when.
         launch: how to do it again.
         inherited: what the image before a reload has left; empty at first.
         failed: the start after a reload has failed, and the workers of before go on.
@@ -140,6 +142,7 @@ class Instance:
         self.config = config
         self.settings = settings.process_settings(config)
         self.launch = Launch()
+        self.hooks = Hooks(config)
         self.inherited = handover.take(os.environ) or Handover()
         self.failed = False
         self.failed_files: list[str] = []
@@ -206,9 +209,7 @@ class Instance:
         self.write_pidfile()
         if self.settings.master_fifo:
             self.fifo = MasterFifo(self.settings.master_fifo, self.config.source("master-fifo") or "")
-        self.settings.privileges.drop()
-        if self.settings.chdir and self.settings.privileges.chroot:
-            environment.change_directory(self.settings.chdir, self.config.source("chdir"))
+        self._change_user()
         self.daemons.want(self.settings.daemons)
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
         told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
@@ -219,6 +220,18 @@ class Instance:
         if self._daemonizing is not None:
             self._daemonizing.finish()
 
+    def _change_user(self) -> None:
+        asked = self.settings
+        for phase in ("pre-jail", "post-jail"):
+            self.hooks.run(phase)
+        asked.privileges.change_root()
+        if asked.chdir and asked.privileges.chroot:
+            environment.change_directory(asked.chdir, self.config.source("chdir"))
+        for phase in ("in-jail", "as-root"):
+            self.hooks.run(phase)
+        asked.privileges.drop()
+        self.hooks.run("as-user")
+
     def _check_application(self) -> None:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
@@ -228,6 +241,7 @@ class Instance:
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
 
     def _load(self) -> None:
+        self.hooks.run("pre-app")
         from ..server.loader import load_applications
         from ..server.routing import warn_about_mounts
         from . import pypy
@@ -235,11 +249,13 @@ class Instance:
         pypy.run(self.settings.pypy_eval, self.settings.pypy_exec)
         self.mounts = load_applications(self.settings.app)
         warn_about_mounts(self.mounts, self.settings.manage_script_name)
+        self.hooks.run("post-app")
 
     def _prepare_environment(self) -> None:
         config, asked = self.config, self.settings
         started_in = os.getcwd()
         environment.set_variables(asked.env)
+        self.hooks.run("asap")
         # A leftover of an earlier run would tell whoever waits for it the wrong address.
         if asked.ready_file:
             self.ready_file = os.path.abspath(asked.ready_file)
@@ -442,11 +458,19 @@ class Instance:
 
     def tidy(self) -> None:
         """Undo the start, as far as it got."""
+        if self.listeners:
+            self._run_last_hooks()
         self.daemons.stop()
         for listeners in (self.listeners, *self.more_listeners):
             for listener in listeners:
                 listener.sock.close()
         self.remove_files()
+
+    def _run_last_hooks(self) -> None:
+        try:
+            self.hooks.run("as-user-atexit")
+        except GeuwsgiError as error:
+            _tell(error)
 
     def abort(self) -> NoReturn:
         """End at once, leaving nothing running or lying about; for a signal handler."""

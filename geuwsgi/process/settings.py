@@ -35,6 +35,7 @@ TOUCH = {
 #: Options that make no sense without a master.
 _WATCHED = (
     *TOUCH,
+    *("hook-touch", "touch-exec"),
     *("max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "evil-reload-on-rss", "evil-reload-on-as"),
     *("py-autoreload", "master-fifo", "cheaper", "harakiri"),
 )

@@ -91,6 +91,7 @@ class Worker:
             self._line_watcher = get_hub().loop.io(self.line, 1)
             self._line_watcher.start(self._hear)
         self.channels.start()
+        self._run_hooks("post-fork")
         module.call_post_fork_hook()
         asked = self.instance.settings
         helpers = [gevent.spawn(self._pulse), gevent.spawn(Watch(self, asked.harakiri, asked.harakiri_verbose).run)]
@@ -98,6 +99,9 @@ class Worker:
             limits.count_requests(self)
         self.watch_modules()
         self.server.start()
+        self._run_hooks("accepting", "accepting-once" if self.first else "")
+        if self.id == 1:
+            self._run_hooks("accepting1", "accepting1-once" if self.first else "")
         if self.alone:
             log(f"spawned uWSGI worker 1 (and the only) (pid: {os.getpid()}, cores: {self.settings.cores})")
             self.instance.announce()
@@ -111,6 +115,15 @@ class Worker:
         self.channels.stop()
         module.call_atexit()
         return self.status
+
+    def _run_hooks(self, *phases: str) -> None:
+        for phase in phases:
+            self.instance.hooks.run(phase)
+
+    @property
+    def first(self) -> bool:
+        """No other process had this number before."""
+        return self.instance.scoreboard.row(self.id)[board.RESPAWNS] == 0
 
     def _install_signals(self) -> None:
         # After the import: handlers that the application installed there give way, as they do in uWSGI.
