@@ -50,8 +50,11 @@ class Connection:
         except Goodbye as goodbye:
             self._send({"t": "bye", "text": str(goodbye)})
             uwsgi.websocket_close(POLICY, str(goodbye))
-        except OSError:
-            pass  # the tab was closed, or the network is gone
+        except OSError as error:
+            # A browser that leaves says 1001 without a word; with one it is this server that stops (or restarts, 1012).
+            if getattr(error, "code", 1006) in (1001, 1012) and getattr(error, "reason", ""):
+                for room in self._hosted:
+                    room.give_way()
         finally:
             if self._way is not None:
                 self._way.gone(self.page)

@@ -274,7 +274,7 @@ class Room:
             uwsgi.channel_send(LOBBY, encode({"t": "room", "name": self.name, "gone": True}))
 
     def give_way(self) -> None:
-        """End it because an older room of the same name exists: its pages are asked to say hello there."""
+        """End it because an older one of its name exists, or the server stops: its pages are asked to say hello again."""
         self.close()
         for page in self.members:
             self._tell(page, {"t": "moved"})

@@ -13,7 +13,7 @@ from .world import HURRY, NOBODY, Event, World
 
 SEATS = 8
 COUNTDOWN, AFTERWARDS, CELEBRATION = seconds(3), seconds(4), seconds(8)
-BORED = seconds(6)  #: ticks after which the walls close when only bots are left
+BORED = seconds(6)  #: ticks after which the walls close when all people are dead and only bots are left
 POINTS = 3  #: rounds won that win the match
 
 WAITING, STARTING, PLAYING, OVER = "waiting", "starting", "playing", "over"
@@ -168,7 +168,7 @@ class Match:
         living = self.world.living
         if len(living) > 1:
             people = {seat.slot for seat in self.people}
-            self._bored = 0 if any(player.slot in people for player in living) else self._bored + 1
+            self._bored = 0 if not people or any(player.slot in people for player in living) else self._bored + 1
             if self._bored == BORED:
                 self.world.start_hurry()
             return

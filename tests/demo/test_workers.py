@@ -125,3 +125,16 @@ def test_two_hosts_and_one_room(server: Callable[..., Geuwsgi], open_page: OpenP
         page.until(lambda page=page: len(page.seats) == 3)  # type: ignore[misc]
     assert sum(len(owners(host, workers, "far")) for host in hosts) == 1
     play_a_round(grace, ada, [linus])
+
+
+def test_a_worker_that_restarts_hands_its_rooms_over(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    """Reload: every page is told 1012, and comes back to the room in the new worker within a moment."""
+    game = server(None, *ARGUMENTS, "--master", "--processes", "2", *FAST)
+    pages = [open_page(game, "reload", f"P{number}", hue=number * 60) for number in range(4)]
+    game.signal(signal.SIGHUP)
+    for page in pages:
+        wait_until(page.lost, 10, "the end of the connection")
+        assert page.closed is not None
+        assert page.closed[0] == 1012
+    again = [open_page(game, "reload", f"P{number}", hue=number * 60) for number in range(4)]
+    wait_until(lambda: all(page.lost(0.02) or len(page.seats) == 4 for page in again), 10, "four seats in the room")
