@@ -76,14 +76,14 @@ def new_client(address: BackendAddress) -> Any:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    options: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT, "retry": Retry(NoBackoff(), 0)}
+    if not address.location.startswith("unix:"):
+        options.update(socket_connect_timeout=CONNECT_TIMEOUT, socket_keepalive=True)
     try:
-        return redis.Redis.from_url(
-            address.location,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=SOCKET_TIMEOUT,
-            socket_keepalive=True,
-        )
+        client = redis.Redis.from_url(address.location, **options)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # an option that it does not have is noticed here and not later
+        return client
     except (ValueError, TypeError, redis.exceptions.RedisError) as error:
         raise ChannelError(str(error)) from None
 
@@ -206,17 +206,16 @@ class RedisBackend:
             while self._queue:
                 batch = self._take_batch()
                 try:
-                    self._publish(batch)
-                    self._refused = ""
+                    refused = self._publish(batch)
                 except self._failures as error:
                     # Some of these may have arrived; at most once means that none is sent again.
                     self._count_lost([name for name, _, _ in (*batch, *self._queue)])
                     self._queue.clear()
                     self._queue_bytes = 0
                     self._subscription.broken(error)
-                except self._refusals as error:
-                    self._count_lost([name for name, _, _ in batch])
-                    self._refuse(f"Redis refuses to publish: {error}")
+                else:
+                    self._count_lost([name for name, _ in refused])
+                    self._refuse(f"Redis refuses to publish: {refused[0][1]}" if refused else "")
             self._idle.set()
 
     def _take_batch(self) -> list[tuple[Optional[str], bytes, bytes]]:
@@ -228,9 +227,11 @@ class RedisBackend:
         self._queue_bytes -= size
         return batch
 
-    def _publish(self, batch: list[tuple[Optional[str], bytes, bytes]]) -> None:
+    def _publish(self, batch: list[tuple[Optional[str], bytes, bytes]]) -> list[tuple[Optional[str], Any]]:
+        """Publish; what Redis does not want, with its reason."""
         history = self._ways.history
         pipeline = self._client.pipeline(transaction=False)
+        places: list[int] = []
         for name, channel, data in batch:
             if history and name is not None:
                 # Before it is published: whoever subscribes in between finds it in one place or in both, never in none.
@@ -239,7 +240,12 @@ class RedisBackend:
                 pipeline.ltrim(key, -history, -1)
                 pipeline.expire(key, HISTORY_SECONDS)
             pipeline.publish(channel, data)
-        pipeline.execute()
+            places.append(len(pipeline) - 1)
+        results = pipeline.execute(raise_on_error=False)
+        for error in results:
+            if isinstance(error, self._failures):
+                raise error
+        return [(name, results[place]) for (name, _, _), place in zip(batch, places) if isinstance(results[place], self._refusals)]
 
     def _count_lost(self, names: list[Optional[str]]) -> None:
         for name, number in Counter(names).items():
@@ -254,7 +260,8 @@ class RedisBackend:
     def _refuse(self, what: str) -> None:
         if what != self._refused:
             self._refused = what
-            log(f"channels: {what}")
+            if what:
+                log(f"channels: {what}")
 
     # -- hearing
 
