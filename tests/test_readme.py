@@ -46,7 +46,7 @@ def the_application() -> str:
 
 def the_room() -> str:
     """The chat room made of a channel."""
-    (source,) = [source for source in blocks("python") if "websocket_channel_join(" in source]
+    (source,) = [source for source in blocks("python") if 'websocket_channel_join("room")' in source]
     return source + "\n"
 
 

@@ -17,6 +17,16 @@ def test_it_is_short() -> None:
     assert len(SOURCE.read_text().splitlines()) <= 45
 
 
+def test_the_readme_shows_it() -> None:
+    shown = (ROOT / "README.rst").read_text().partition("in 40 lines of which these are the server:")[2]
+    block = shown.partition(".. code-block:: python\n\n")[2].partition("\n\n::")[0]
+    lines = [line.strip() for line in block.splitlines()]
+    assert len(lines) >= 9
+    source = [line.strip() for line in SOURCE.read_text().splitlines()]
+    start = source.index(lines[0])
+    assert source[start : start + len(lines)] == lines
+
+
 @pytest.mark.parametrize("workers", [(), ("--processes", "2", "--master")], ids=["one worker", "two workers"])
 def test_what_one_moves_all_see(server: Callable[..., Geuwsgi], ws: Callable[..., Any], workers: tuple[str, ...]) -> None:
     game = server(None, "--module", "bombertab_demo.minimal", "--gevent", "100", "--http", "127.0.0.1:0", *workers)
