@@ -13,6 +13,7 @@ from .player import BOMB, Player
 from .units import DOWN, FUSE, LEFT, RIGHT, STAY, UP, centre, seconds
 from .world import World
 
+PEACEFUL = seconds(12)  #: ticks of a round in which they collect and hunt nobody: people need a moment to find themselves
 RENEW = seconds(1)  #: ticks after which a forecast is made anew even if nothing has changed: the walls may close soon
 
 
@@ -114,7 +115,7 @@ class Bot:
     ) -> Optional[int]:
         """The tile that is worth most for its distance; the one it stands on means a bomb here."""
         can_bomb = player.placed < player.bombs
-        enemies = {world.cell_of(other) for other in world.living if other is not player}
+        enemies = {world.cell_of(other) for other in world.living if other is not player and world.tick > PEACEFUL}
         best, most = None, 0.0
         for cell, (_, steps) in reached.items():
             if forecast.next_fire(cell, world.tick + steps * walker.ticks) != FOREVER:
@@ -145,7 +146,7 @@ class Bot:
 
     def _victims(self, world: World, player: Player, cell: int) -> bool:
         """Whether a bomb here would reach somebody."""
-        if player.placed >= player.bombs or cell in world.bombs:
+        if world.tick <= PEACEFUL or player.placed >= player.bombs or cell in world.bombs:
             return False
         burnt = reach(world.arena, cell, player.blast, world.bombs)
         return any(world.cell_of(other) in burnt for other in world.living if other is not player)
