@@ -129,7 +129,8 @@ class Crew:
     def adopt(self, worker: WorkerProcess) -> None:
         """A worker of before a reload: it goes on until the new ones serve."""
         self.old.append(worker)
-        self._poll.register(worker.line, select.POLLIN)
+        if worker.line >= 0:  # else it is about to end
+            self._poll.register(worker.line, select.POLLIN)
 
     def start(self, count: int) -> None:
         """Start the first so many of them."""

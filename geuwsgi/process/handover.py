@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass, field
-from typing import Optional
+from typing import Callable, Optional
 
 from . import originals
 
@@ -103,8 +103,12 @@ class Launch:
         given: list[str] = getattr(sys, "orig_argv", [])  # since Python 3.10
         self.argv = [sys.executable, *(given[1:] or ["-m", "geuwsgi", *self.arguments])]
 
-    def again(self, handover: Handover) -> None:
+    def again(self, handover: Handover, wanted: Callable[[], bool] = lambda: True) -> None:
         """Execute the same command once more. Returns only when that fails.
+
+        Args:
+            handover: what it takes over.
+            wanted: asked at the last moment, when no signal can arrive any more; False lets everything be.
 
         Raises:
             OSError: why it failed; nothing has changed.
@@ -119,7 +123,8 @@ class Launch:
             for fd in fds:
                 os.set_inheritable(fd, True)
             os.chdir(self.directory)
-            os.execve(self.argv[0], self.argv, environ)
+            if wanted():
+                os.execve(self.argv[0], self.argv, environ)
         finally:
             for fd in fds:
                 os.set_inheritable(fd, False)

@@ -28,6 +28,8 @@ from .worker import INTERRUPT_GRACE, TERMINATE_GRACE
 if TYPE_CHECKING:
     from .run import Instance
 
+#: Signals that end the server, SIGTERM unless it is meant as a reload.
+ENDING = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 #: Seconds between two looks at everything, when nothing happens.
 CYCLE = 1.0
 #: Seconds until the next attempt to load an application when nobody serves any more.
@@ -201,7 +203,8 @@ class Master:
 
     def _handle_signals(self) -> None:
         while self._signals:
-            number = self._signals.pop(0)
+            # Those that end the server first: what is noted when it executes itself is lost.
+            number = self._signals.pop(self._signals.index(self._ending()) if self._ending() else 0)
             if number in (signal.SIGINT, signal.SIGQUIT):
                 self._interrupt(number)
             elif number == signal.SIGTERM:
@@ -216,6 +219,10 @@ class Master:
                 self._change_number(-1)
             elif number == signal.SIGTSTP:
                 self._pause()
+
+    def _ending(self) -> int:
+        """A signal that has been noted and ends the server; 0 if there is none."""
+        return next((number for number in self._signals if number in ENDING), 0)
 
     def _command(self, letter: str) -> None:
         """A letter of `--master-fifo`."""
@@ -314,7 +321,7 @@ class Master:
         log("...gracefully reloading...")
         self.instance.daemons.reload()
         try:
-            launch.again(self._handover())
+            launch.again(self._handover(), lambda: not self._ending())
         except OSError as error:
             log(f"geuwsgi: cannot execute {launch.argv[0]}: {error.strerror}; no reload, the workers go on")
             self._crew.tell_all(control.REFUSED)

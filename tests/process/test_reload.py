@@ -317,16 +317,16 @@ class TestWithoutAMaster:
 def test_a_signal_in_the_middle_of_a_reload(server: StartServer, app: Path) -> None:
     """Two more SIGHUPs and then Ctrl-C, while the new image starts: nothing is lost or left."""
     running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
-    change(app, "print('loading', flush=True)\ntime.sleep(0.3)\nversion = 2\n")
+    change(app, "print('at import', flush=True)\ntime.sleep(0.3)\nversion = 2\n")
     running.signal(signal.SIGHUP)
-    running.wait_log("loading")
+    running.wait_log("at import")
     running.signal(signal.SIGHUP)
     running.signal(signal.SIGHUP)
     wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") >= 3, 20, "the second reload")
     assert ask(running, "version") == 2
-    loads = running.log.count("loading")
+    loads = running.log.count("at import")
     running.signal(signal.SIGHUP)
-    wait_until(lambda: running.log.count("loading") > loads, 10, "one more")
+    wait_until(lambda: running.log.count("at import") > loads, 10, "one more")
     running.signal(signal.SIGINT)
     assert running.wait(10) == 0
     assert not running.relatives()
