@@ -93,7 +93,7 @@ FLOORS = (
         at_most=True,
     ),
     Floor(
-        "10,000 channels of 2 against one of 2, CPU per message",
+        "10,000 channels of 2 against one of 2, same connections, CPU per message",
         "channels-10000",
         1.3,
         1.1,

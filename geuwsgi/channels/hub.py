@@ -52,7 +52,7 @@ class ChannelHub:
     def __init__(self, settings: ChannelSettings, spread: Spread, make_backend: MakeBackend = lambda ways: MemoryBackend()) -> None:
         self.settings = settings
         self._spread = spread
-        self._overflow = (DROP_NEWEST, DROP_OLDEST, CLOSE).index(settings.overflow)
+        self._limits = (settings.queue, settings.queue_bytes, (DROP_NEWEST, DROP_OLDEST, CLOSE).index(settings.overflow))
         self._channels: dict[str, Channel] = {}
         self._counters = Counters()
         self._origin = os.urandom(ORIGIN_SIZE)
@@ -258,12 +258,10 @@ class ChannelHub:
             self._loop.call_later(self.publish, name, opcode, payload, exclude)
             return
         channel = self._admit(name)
-        identity = self._origin + next(self._identities).to_bytes(IDENTITY_SIZE - ORIGIN_SIZE, "big")
-        message = Message(opcode, payload, identity, exclude)
+        message = Message(opcode, payload, self._identity(), exclude)
         channel.published += 1
         self.backend.publish(name, message)
-        self._give(channel, message)
-        if channel.idle:
+        if not self._give(channel, message):
             self._tidy(channel)
 
     def deliver(self, name: str, message: Message) -> None:
@@ -284,7 +282,11 @@ class ChannelHub:
             return channel
         return self._channel(name)  # it may have been forgotten meanwhile
 
-    def _give(self, channel: Channel, message: Message) -> None:
+    def _identity(self) -> bytes:
+        return self._origin + next(self._identities).to_bytes(IDENTITY_SIZE - ORIGIN_SIZE, "big")
+
+    def _give(self, channel: Channel, message: Message) -> bool:
+        """Give a message to the members, or put it in line for them; False when there are none."""
         channel.number += 1
         message.number = channel.number
         if channel.history is not None:
@@ -295,7 +297,7 @@ class ChannelHub:
             if queue not in message.exclude:
                 self._put(channel, queue, message)
         writers = channel.writers()
-        count = len(writers)
+        count = members = len(writers)
         cost = _cost(len(message.payload))
         if count and (channel.line is not None or count * cost > DIRECT):
             if channel.line is None:
@@ -305,6 +307,7 @@ class ChannelHub:
         elif count:  # else there is nobody, and no order to keep
             self._send(channel, writers, 0, count, (message,))
         self._pace.spend(1 + (count + len(queues)) * cost)
+        return bool(members or queues)
 
     def _serve(self, channel: Channel, units: int) -> int:
         """Send to some of those for whom messages stand in line; how many units it took. Runs in the hub."""
@@ -332,8 +335,7 @@ class ChannelHub:
         return max(1, stop - start) * cost
 
     def _send(self, channel: Channel, writers: tuple[Any, ...], start: int, stop: int, messages: tuple[Message, ...]) -> None:
-        settings = self.settings
-        taken, dropped = self._spread(writers, start, stop, messages, settings.queue, settings.queue_bytes, self._overflow)
+        taken, dropped = self._spread(writers, start, stop, messages, *self._limits)
         channel.delivered += taken
         if dropped:
             channel.dropped += dropped
