@@ -380,6 +380,12 @@ class Crew:
                 return True
         return False
 
+    def look_for_lost(self) -> None:
+        """Workers whose end somebody else has been told of: `subprocess`, when the application used it while it was imported again."""
+        for worker in self:
+            if worker.pid and worker.line < 0 and not originals.exists(worker.pid):
+                self._ended(worker, 0)
+
     def _ended(self, worker: WorkerProcess, code: int) -> None:
         pid, worker.pid, worker.deadline = worker.pid, 0, None
         row = self._rows[worker.id - 1] if worker.id <= len(self._rows) else None

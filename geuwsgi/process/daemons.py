@@ -219,6 +219,8 @@ class Daemons:
                     if one.due is not None:
                         one.due = now + FIRST_PAUSE
         for daemon in self.daemons:
+            if daemon.pid is not None and not originals.exists(daemon.pid):
+                daemon.ended(0)  # while the application was imported, which took its exit status
             if daemon.due is not None and daemon.due <= now:
                 daemon.restart()
         for smart in self.smart:

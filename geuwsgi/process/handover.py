@@ -118,7 +118,7 @@ class Launch:
         directory = os.getcwd()
         sys.stdout.flush()
         # Signals wait until the new image knows what to do with them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, originals.HANDLED)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, originals.DANGEROUS)
         try:
             for fd in fds:
                 os.set_inheritable(fd, True)

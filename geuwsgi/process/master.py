@@ -136,6 +136,7 @@ class Master:
     def _tick(self) -> float:
         """Do what is due; seconds until something is."""
         now = time.monotonic()
+        self._crew.look_for_lost()
         next_time = min(now + CYCLE, self._crew.tick(now))
         if not self.stopping:
             self._look_at_files()

@@ -32,6 +32,10 @@ HANDLED = tuple(
 )
 
 
+#: Those of them that would end or stop a process that has no handler yet. SIGCHLD must get through: subprocess waits for it.
+DANGEROUS = tuple(number for number in HANDLED if signal_module.Signals(number).name not in ("SIGCHLD", "SIGURG"))
+
+
 class Blocked:
     """While it lasts the signals that the master handles wait: a handler of the master must not run in a child."""
 
@@ -40,6 +44,17 @@ class Blocked:
 
     def __exit__(self, *exc: object) -> None:
         signal_module.pthread_sigmask(signal_module.SIG_SETMASK, self._before)
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and was not waited for yet is one, too."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def reset_signals() -> None:

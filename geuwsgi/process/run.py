@@ -414,7 +414,8 @@ class Instance:
 
             # What was imported stays shared with the workers for longer if no garbage collection writes to it.
             gc.collect()
-            gc.freeze()
+            if hasattr(gc, "freeze"):  # not on PyPy
+                gc.freeze()
             self.settings.names.set("master")
             return Master(self).run()
         return self.run_worker(1)
