@@ -1,6 +1,6 @@
 """The named channels of a server: from the options to the hub of each worker.
 
-`Meeting` is made before the workers are, and holds what they have in common; `hub_for` makes the hub of one worker.
+`Meeting` is made before the workers are, and holds what they have in common; `hub_for_worker` makes the hub of one worker.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from ..channels.address import BackendAddress, parse_backend
 from ..channels.backend import Backend, MemoryBackend, Ways
+from ..channels.directory import check_directory, make_directory
 from ..channels.hub import ChannelHub
 from ..channels.names import check_name
 from ..channels.settings import CLOSE, DROP_NEWEST, DROP_OLDEST, ChannelSettings
+from ..channels.unix import UnixBackend
 from ..errors import ChannelError, ConfigError
 from ..server.writer import spread
 
@@ -46,15 +48,11 @@ class Meeting:
         self._directory = self.address.location
         if self.address.kind == "unix":
             if self._directory:
-                from ..channels.directory import check_directory
-
                 try:
                     check_directory(self._directory)
                 except ChannelError as error:
                     raise self._error(str(error)) from None
             else:
-                from ..channels.directory import make_directory
-
                 self.own = self._directory = own if os.path.isdir(own) else make_directory()
 
     def hub_for_worker(self) -> ChannelHub:
@@ -75,8 +73,6 @@ class Meeting:
 
     def _backend(self, ways: Ways) -> Backend:
         if self.address.kind == "unix":
-            from ..channels.unix import UnixBackend
-
             return UnixBackend(self._directory, ways)
         if self.address.kind == "redis":
             from ..channels.redis import RedisBackend
@@ -110,6 +106,15 @@ def _settings(config: Config) -> ChannelSettings:
     )
 
 
+def import_backend(config: Config) -> None:
+    """Import what the backend needs, while it is in reach.
+
+    Raises:
+        ConfigError: an address that is none, redis without its package.
+    """
+    _address(config, 1)
+
+
 def _address(config: Config, processes: int) -> BackendAddress:
     """What was asked for, else memory for one worker and a unix mesh for several."""
     asked = config.get("channel-backend")
@@ -119,9 +124,9 @@ def _address(config: Config, processes: int) -> BackendAddress:
     try:
         address = parse_backend(asked)
         if address.kind == "redis":
-            from ..channels.redis import import_redis
+            from ..channels.redis import new_client
 
-            import_redis()
+            new_client(address).close()
     except ChannelError as error:
         raise ConfigError(str(error), "channel-backend", asked, source) from None
     if address.kind == "memory" and processes > 1:

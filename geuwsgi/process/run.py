@@ -195,9 +195,10 @@ class Instance:
         from ..api import module
         from ..server import loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
         from . import master, pypy, worker  # noqa: F401
-        from .channels import Meeting
+        from .channels import Meeting, import_backend
         from .sharing import shared_areas
 
+        import_backend(self.config)
         log(
             f"*** Starting geuwsgi {__version__} (emulating uWSGI {EMULATED_UWSGI}) on [{time.ctime()}], "
             f"{platform.python_implementation()} {platform.python_version()}, gevent {gevent.__version__} ***"
