@@ -37,6 +37,7 @@ class Load:
         self.closes: Counter[int] = Counter()
         self.connected = 0
         self._stop = False
+        self._writers: set[asyncio.StreamWriter] = set()
         self._rate = rate
         self._websockets = websockets
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
@@ -62,6 +63,22 @@ class Load:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        self._writers.add(writer)
+        return reader, writer
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        try:
+            await writer.wait_closed()
+        except OSError:
+            pass
+        self._writers.discard(writer)
 
     async def _requests(self, keep: bool, pause: float) -> None:
         reader = writer = None
@@ -71,7 +88,7 @@ class Load:
             await asyncio.sleep(max(0, due - time.monotonic()))
             try:
                 if writer is None:
-                    reader, writer = await asyncio.open_connection(self.host, self.port)
+                    reader, writer = await self._connect()
                 connection = b"" if keep else b"Connection: close\r\n"
                 writer.write(b"GET /?%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (self.query.encode(), connection))
                 assert reader is not None
@@ -82,12 +99,12 @@ class Load:
                     raise OSError(head)
                 self.answers[body] += 1
                 if b"connection: close" in head.lower():
-                    writer.close()
+                    await self._close(writer)
                     reader = writer = None
             except (OSError, EOFError, asyncio.TimeoutError) as error:
                 self.failures.append(f"request ({'kept' if keep else 'new'} connection): {error!r}")
                 if writer is not None:
-                    writer.close()
+                    await self._close(writer)
                 reader = writer = None
 
     async def _websocket(self) -> None:
@@ -99,7 +116,7 @@ class Load:
                 await asyncio.sleep(0.1)
 
     async def _one_websocket(self) -> None:
-        reader, writer = await asyncio.open_connection(self.host, self.port)
+        reader, writer = await self._connect()
         try:
             key = base64.b64encode(os.urandom(16))
             writer.write(
@@ -125,4 +142,4 @@ class Load:
             finally:
                 self.connected -= 1
         finally:
-            writer.close()
+            await self._close(writer)
