@@ -149,8 +149,7 @@ class RequestParser:
             self.head_size = len(data)
             self._tail = data[-3:]
             self._parse(data)
-            if self.head_size > self._limit:
-                raise self._too_large()
+            self._check_unfinished()
             return False
         end += 4
         self.head_size = end
@@ -175,8 +174,7 @@ class RequestParser:
             self.started = False
             return self._head()
         self._tail = (tail + data)[-3:]
-        if self.head_size > self._limit:
-            raise self._too_large()
+        self._check_unfinished()
         return False
 
     def feed_unread(self) -> bool:
@@ -240,6 +238,13 @@ class RequestParser:
             pass
         except httptools.HttpParserError as error:
             raise self._refuse(error, data) from None
+
+    def _check_unfinished(self) -> None:
+        if self._complete:
+            # llhttp ends a head of HTTP/0.9 at less than CRLF CRLF, and would take the rest for something else.
+            raise HTTPError(BAD_REQUEST, "empty line inside the request head")
+        if self.head_size > self._limit:
+            raise self._too_large()
 
     def _head(self) -> bool:
         """The head is complete: what it means."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -24,13 +25,15 @@ OpenPage = Callable[..., Page]
 def stats(server: Geuwsgi, workers: int) -> dict[int, Any]:
     """The figures of all workers, by their numbers."""
     found: dict[int, Any] = {}
+    with contextlib.ExitStack() as connections:
 
-    def complete() -> bool:
-        figures = requests.get(server.url + "/stats", headers={"Connection": "close"}, timeout=10).json()
-        found[figures["worker"]] = figures
-        return len(found) == workers
+        def complete() -> bool:
+            # Connections go to the worker that has fewest: they stay open until every worker has had one.
+            figures = connections.enter_context(requests.Session()).get(server.url + "/stats", timeout=10).json()
+            found[figures["worker"]] = figures
+            return len(found) == workers
 
-    wait_until(complete, 10, f"figures of {workers} workers")
+        wait_until(complete, 10, f"figures of {workers} workers")
     return found
 
 

@@ -39,9 +39,12 @@ class TestMoments:
         running = server(None, "--master", "-p", "2", "--wsgi-file", app, "--exec-as-user", "echo from a command; pwd", *arguments)
         running.wait_log("now accepting1-once")
         wait_until(lambda: running.log.count("now accepting\n") == 2, 5, "both workers")
+        running.wait_log("now master-start")
         said = re.findall(r"^now (.*)", running.log, re.MULTILINE)
-        once = [phase for phase in PHASES if phase not in ("post-fork", "accepting", "accepting-once", "as-user-atexit")]
+        # What the master says once its workers run, and what they say, come in either order.
+        once = [phase for phase in PHASES if phase not in ("post-fork", "master-start", "accepting", "accepting-once", "as-user-atexit")]
         assert [phase for phase in said if phase in once] == once
+        assert said.index("master-start") > said.index("post-app")
         assert (said.count("post-fork"), said.count("accepting"), said.count("accepting-once")) == (2, 2, 2)
         assert (
             'running "print:now as-user" (as user)...\nnow as-user\nrunning "echo from a command; pwd" (as user)...\nfrom a command\n/'

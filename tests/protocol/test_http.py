@@ -319,6 +319,7 @@ BAD = http.BAD_REQUEST
         (get(b"GET / HTTP/1.2"), http.VERSION_NOT_SUPPORTED),
         (get(b"GET / HTTP/0.9"), http.VERSION_NOT_SUPPORTED),
         (b"GET /\r\n\r\n", http.VERSION_NOT_SUPPORTED),
+        (b"CONNECT  \n\r\nHost: a\r\n", BAD),  # llhttp sees the end of a head of HTTP/0.9 here
     ],
 )
 @pytest.mark.parametrize("step", [1, 3, 100000])
