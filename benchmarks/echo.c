@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -230,14 +231,23 @@ static void accept_clients(int listener) {
 int main(int argc, char **argv) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event events[1024], first = {.events = EPOLLIN, .data.ptr = NULL};
-    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (argc != 2) {
-        fprintf(stderr, "usage: echo PORT\n");
+    int one = 1, listener;
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: echo PORT [PROCESSES]\n");
         return 1;
     }
     signal(SIGPIPE, SIG_IGN);
+    for (int further = argc == 3 ? atoi(argv[2]) - 1 : 0; further > 0; further--) {
+        if (fork() == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            break;
+        }
+    }
     address.sin_port = htons((uint16_t)atoi(argv[1]));
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    /* the kernel shares connections out: whoever wakes up first would take them all */
+    setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) {
         perror("echo: 127.0.0.1");
         return 1;

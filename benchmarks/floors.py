@@ -76,6 +76,7 @@ FLOORS = (
     Floor("pure Python twin, 64 B, against uvicorn + websockets", "echo-100", 1.4, 1.8, server="geuwsgi-pure", other="uvicorn"),
     Floor("keep-alive GET, 50 connections, against uWSGI --http --http-keepalive", "get-50", 4, 7, other="uwsgi-keepalive"),
     Floor("the same against granian (WSGI)", "get-50", 0.6, 1.0, other="granian"),
+    Floor("two workers on two cores against one, echoes; CPU: of one echo", "echo-workers", 1.7, 1.9, server="geuwsgi-2", other="geuwsgi"),
     Floor("connections opened a second, 1,000 of them, against uWSGI --http-socket", "connect", 5, 30, other="uwsgi-http-socket"),
     Floor("memory per idle websocket, 10,000 of them, KiB", "memory-10000", 12, 9, at_most=True),
     Floor("fan-out to 1,000, against a C epoll loop", "fanout-1000", 0.5, 0.8, other="c-epoll"),

@@ -79,7 +79,7 @@ def choose(arguments: argparse.Namespace) -> Plan:
         needed = {pair for row in floors.FLOORS for pair in row.needs()}
     plan: Plan = []
     for scenario in chosen:
-        able = [server for server in servers if scenario.ability in server.can and (scenario.only is None or server.name in scenario.only)]
+        able = [server for server in servers if scenario.ability in server.can]
         if needed is not None:
             able = [server for server in able if (scenario.name, server.name) in needed]
         elif arguments.quick and not arguments.peers:

@@ -16,13 +16,12 @@ class Scenario:
         load: the load generator's scenario.
         connections: how many.
         options: further options of the load generator.
-        ability: what a server must be able to do ("echo", "room", "channels", "get").
+        ability: what a server must be able to do ("echo", "workers", "room", "channels", "get").
         unit: what the rate counts.
         memory: measure memory per idle websocket instead of a rate.
         fixed_work: the server is not driven to its limit, so read the latency and the CPU, not the rate.
         backlog: all servers get the same listen backlog; otherwise each has its own default.
         quick: the servers of a `--quick` run; None leaves the scenario out of it.
-        only: the servers that the scenario is about; None: every one that has the ability.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Scenario:
     fixed_work: bool = False
     backlog: bool = True
     quick: Optional[tuple[str, ...]] = ()
-    only: Optional[tuple[str, ...]] = None
 
     @property
     def app(self) -> str:
@@ -69,6 +67,14 @@ SCENARIOS = (
     Scenario("echo-16k", "echo, 16 KiB, 100 connections", "echo", 100, sized(16384), quick=FAST),
     Scenario("echo-64k", "echo, 64 KiB, 100 connections", "echo", 100, sized(65536), quick=FAST),
     Scenario("echo-pipelined", "echo, 64 B, 100 connections, 8 messages under way on each", "echo", 100, sized(64, 8), quick=FAST),
+    Scenario(
+        "echo-workers",
+        "echo, 64 B, 100 connections, one worker and two (the load shares the second core)",
+        "echo",
+        100,
+        ability="workers",
+        quick=None,
+    ),
     Scenario("fanout-100", "fan-out, 64 B, 100 in the room", "room", 100, ROOM, "room", "deliveries/s", quick=ROOMS),
     Scenario("fanout-1000", "fan-out, 64 B, 1,000 in the room", "room", 1000, ROOM, "room", "deliveries/s", quick=ROOMS),
     Scenario(

@@ -49,7 +49,7 @@ class Server:
         name: for the command line and the JSON.
         title: for tables.
         command: makes the command line.
-        can: of "echo", "room", "channels", "get".
+        can: of "echo", "workers", "room", "channels", "get".
         env: added to the environment.
         packages: distributions whose versions go into the JSON.
         ready_file: it reports its address in a file; otherwise it is ready when the port accepts.
@@ -134,10 +134,17 @@ def granian(interface: str, module: str) -> Callable[[Launch], list[str]]:
 
 
 SERVERS = (
-    Server("geuwsgi", "geuwsgi", geuwsgi(), ("echo", "room", "channels", "get"), packages=("geuwsgi", "gevent"), ready_file=True),
+    Server(
+        "geuwsgi", "geuwsgi", geuwsgi(), ("echo", "workers", "room", "channels", "get"), packages=("geuwsgi", "gevent"), ready_file=True
+    ),
     Server("geuwsgi-pure", "geuwsgi, pure Python", geuwsgi(), ("echo", "room", "get"), env={"GEUWSGI_PURE": "1"}, ready_file=True),
-    Server("geuwsgi-2", "geuwsgi, two workers on two cores", geuwsgi("--master --processes 2"), ("room",), ready_file=True, cores=2),
-    Server("c-epoll", "C, epoll (the limit)", lambda launch: [launch.native, str(launch.port)], ("echo", "room", "get")),
+    Server(
+        "geuwsgi-2", "geuwsgi, two workers on two cores", geuwsgi("--master --processes 2"), ("room", "workers"), ready_file=True, cores=2
+    ),
+    Server("c-epoll", "C, epoll (the limit)", lambda launch: [launch.native, str(launch.port)], ("echo", "workers", "room", "get")),
+    Server(
+        "c-epoll-2", "C, epoll, two processes on two cores", lambda launch: [launch.native, str(launch.port), "2"], ("workers",), cores=2
+    ),
     Server("picows", "picows on uvloop", script("picows_app.py"), ("echo", "room"), packages=("picows", "uvloop")),
     Server(
         "uwsgi-http-socket", "uWSGI --http-socket --gevent", uwsgi("--http-socket 127.0.0.1:{port}"), ("echo", "get"), packages=("uwsgi",)
