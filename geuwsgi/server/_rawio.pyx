@@ -45,6 +45,8 @@ def receive(object sock, int fd, size_t size=65536):
     cdef PyObject *whole
     cdef ssize_t count
     cdef char *target
+    if fd < 0:
+        return sock.receive(size)
     if size > SIZE:
         target = _large_buffer
         if size > LARGE_SIZE:
@@ -72,6 +74,8 @@ def transmit(object sock, int fd, object data):
     """As `geuwsgi.server.rawio.transmit`."""
     cdef ssize_t count
     cdef Py_buffer view
+    if fd < 0:
+        return sock.transmit(data)
     if PyBytes_CheckExact(data):
         count = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
     else:
@@ -89,6 +93,8 @@ def transmit_two(object sock, int fd, bytes head not None, object body not None)
     cdef msghdr message
     cdef ssize_t count
     cdef Py_buffer view
+    if fd < 0:
+        return sock.transmit_two(head, body)
     memset(&message, 0, sizeof(message))
     parts[0].iov_base = PyBytes_AS_STRING(head)
     parts[0].iov_len = PyBytes_GET_SIZE(head)

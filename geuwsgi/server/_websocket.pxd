@@ -25,7 +25,7 @@ cdef class WebSocketConnection:
     cdef public double ping_due
     cdef public double ping_sent
     cdef public double close_deadline
-    cdef int _family
+    cdef object _stream
     cdef CompiledDecoder _decoder
     cdef list _messages
     cdef object _receiver

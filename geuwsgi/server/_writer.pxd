@@ -13,6 +13,7 @@ cdef class FrameWriter:
     cdef object _hub
     cdef int _fd
     cdef object _native
+    cdef object _stream
     cdef object _settings
     cdef object _deflater
     cdef object _owner
@@ -41,7 +42,8 @@ cdef class FrameWriter:
     @cython.locals(sent=Py_ssize_t, complete=bint)
     cdef _flush(self)
     cpdef wake_soon(self)
-    cpdef move(self, int fd, object native)
+    cpdef leave(self)
+    cpdef arrive(self)
     cpdef shut(self)
     cdef _stop_watching(self)
 

@@ -21,6 +21,7 @@ from .transport import ClientError, TimedOut, Transport
 
 if TYPE_CHECKING:
     from .server import Server
+    from .stream import ByteStream
 
 #: Seconds that an idle connection stays open once its worker retires: a client that is about to send its next request gets an answer,
 #: and is told with it to come back on another connection.
@@ -90,11 +91,11 @@ class HTTPConnection:
 
     # -- for the websocket
 
-    def upgrade(self) -> bytes:
-        """Stop speaking HTTP: from now on the socket belongs to the caller, who also closes it.
+    def upgrade(self) -> tuple[ByteStream, bytes]:
+        """Stop speaking HTTP: from now on the stream belongs to the caller, who also closes it.
 
         Returns:
-            The bytes that the client has sent behind its request.
+            the stream, and the bytes that the client has sent behind its request.
 
         Raises:
             HTTPError: the request has a body, which would be taken for what comes after the upgrade.
@@ -103,11 +104,11 @@ class HTTPConnection:
             raise HTTPError("400 Bad Request", "websocket handshake with a request body")
         unread: bytes = self.parser.take_unread()
         self.upgraded = True
-        self.transport.release()
+        stream = self.transport.hand_over()
         # A websocket may stay for days: what only HTTP needs is not kept for it.
         self.parser = None
         del self.transport
-        return unread
+        return stream, unread
 
     def refuse(self, request: Request, error: HTTPError) -> None:
         """Answer a handshake that cannot be granted, in the middle of the application's call; what the application sends is ignored."""

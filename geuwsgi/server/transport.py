@@ -15,6 +15,7 @@ from gevent import get_hub
 from greenlet import getcurrent
 
 from ..errors import ProtocolError
+from .stream import ByteStream, SocketStream
 
 #: Bytes asked of the kernel at once.
 READ_SIZE = 65536
@@ -306,8 +307,14 @@ class Transport:
         except OSError:
             pass
 
+    def hand_over(self) -> ByteStream:
+        """Let go of the socket; what carries the connection's bytes from now on."""
+        self.release()
+        family = self.sock.family
+        return SocketStream(self.sock.detach(), family)
+
     def release(self) -> None:
-        """Let go of the socket, which somebody else takes over."""
+        """Stop watching the socket."""
         self._sweeper.transports.discard(self)
         for watcher in (self._read_watcher, self._write_watcher):
             if watcher is not None:

@@ -45,11 +45,9 @@ def accept(
         except ValueError as error:
             raise HTTPError("400 Bad Request", str(error)) from None
     head = response_head(request.environ, key, origin, subprotocol, agreed[1] if agreed else None)
-    early = connection.upgrade()
-    sock = connection.sock
-    family = sock.family
+    stream, early = connection.upgrade()
     peer = request.environ.get("REMOTE_ADDR", "")
-    websocket = WebSocketConnection(sock.detach(), family, peer, settings, server.keepalive, agreed[0] if agreed else None)
+    websocket = WebSocketConnection(stream, peer, settings, server.keepalive, agreed[0] if agreed else None)
     request.websocket = websocket
     request.status = "101 Web Socket Protocol Handshake"
     request.header_count = head.count(b"\r\n") - 2

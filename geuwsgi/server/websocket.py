@@ -11,11 +11,10 @@ last two have come, because until then the application may hold its number.
 
 from __future__ import annotations
 
-import socket as stdlib_socket
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from gevent import get_hub, monkey
+from gevent import get_hub
 from greenlet import getcurrent, greenlet
 
 from ..accel import use_compiled
@@ -32,29 +31,28 @@ from ..protocol.frames import (
     encode_frame,
 )
 from ..protocol.messages import MessageDecoder
-from .descriptor import Readiness, forget, take_over
-from .keepalive import unacknowledged
 from .rawio import LARGE_READ_SIZE, READ_SIZE, receive
+from .stream import READABLE
 from .writer import FrameWriter
 
 if TYPE_CHECKING:
+    from .descriptor import Readiness
     from .keepalive import Keepalive
     from .settings import WebSocketSettings
+    from .stream import ByteStream
 
 #: Bytes read at once from a peer that may compress. Deflate shrinks up to 1032 times, so that at most 4 MB come out of them,
 #: and the inbox stays within its limits by no more than that.
 _DEFLATED_READ_SIZE = 4096
 
 _switch: Any = greenlet.switch
-_native_socket = monkey.get_original("_socket", "socket")
 
 
 class WebSocketConnection:
     """One websocket, from the handshake to the end of TCP.
 
     Args:
-        fd: the connected socket's number, which now belongs to this object.
-        family: its address family.
+        stream: what carries its bytes, which now belongs to this object.
         peer: the client's address, for the log.
         settings: sizes and times.
         deflate: what was agreed on for compression, None without.
@@ -75,7 +73,6 @@ class WebSocketConnection:
         "_close_sent",
         "_decoder",
         "_error",
-        "_family",
         "_fd",
         "_finished",
         "_half_closed",
@@ -93,6 +90,7 @@ class WebSocketConnection:
         "_receivers",
         "_settings",
         "_shut_after_flush",
+        "_stream",
         "_taken",
         "_tcp_done",
         "channels",
@@ -110,8 +108,7 @@ class WebSocketConnection:
 
     def __init__(
         self,
-        fd: int,
-        family: int,
+        stream: ByteStream,
         peer: str,
         settings: WebSocketSettings,
         keepalive: Keepalive,
@@ -121,15 +118,16 @@ class WebSocketConnection:
         if deflate is not None:
             inflater = Inflater(deflate.client_max_window_bits, not deflate.client_no_context_takeover)
         self._hub = get_hub()
-        self._fd = fd
-        self._native = _adopt(fd, family)
+        self._stream = stream
+        # Copies, for the way of a message.
+        self._fd = stream.number
+        self._native = stream.native
         self._settings = settings
-        self.writer = FrameWriter(fd, self._native, settings, None if deflate is None else _deflater(deflate), self)
+        self.writer = FrameWriter(stream, settings, None if deflate is None else _deflater(deflate), self)
         self.heard = False
         self._error: Optional[ConnectionClosed] = None
         self._tcp_done = False
         self.peer = peer
-        self._family = family
         self._decoder = MessageDecoder(settings.max_size, inflater)
         self._messages = self._decoder.messages
         #: Who waits in `receive`: nearly always one greenlet or none. Further ones stand in a line, made when needed.
@@ -155,7 +153,7 @@ class WebSocketConnection:
         self.ping_sent = 0.0
         self.close_deadline = 0.0
         self._keepalive = keepalive
-        self._read_watcher: Any = self._hub.loop.io(fd, 1)
+        self._read_watcher: Any = stream.watcher(READABLE)
         self._read_watcher.start(self._on_readable)
         keepalive.add(self)
 
@@ -271,12 +269,12 @@ class WebSocketConnection:
             if self._read_watcher is not None:
                 self._read_watcher.stop()
                 self._read_watcher.close()
-            old = self._native.detach()
-            self._fd, self._readiness = take_over(old)
-            self._native = _adopt(self._fd, self._family)
-            self.writer.move(self._fd, self._native)
+            self.writer.leave()
+            self._readiness = self._stream.move()
+            self._fd, self._native = self._stream.number, self._stream.native
+            self.writer.arrive()
             if not self._tcp_done:
-                self._read_watcher = self._hub.loop.io(self._fd, 1)
+                self._read_watcher = self._stream.watcher(READABLE)
                 if watching:
                     self._read_watcher.start(self._on_readable)
             if self._messages or self._error is not None:
@@ -466,16 +464,11 @@ class WebSocketConnection:
         """Bytes sent that the peer's kernel has confirmed."""
         if self._tcp_done:
             return 0
-        return self.writer.bytes_sent - self.writer.size - unacknowledged(self._fd)
+        return self.writer.bytes_sent - self.writer.size - self._stream.unacknowledged()
 
     def unread(self) -> bool:
-        """Whether the kernel holds bytes of the peer that this side has not read yet."""
-        if self._tcp_done:
-            return False
-        try:
-            return bool(self._native.recv(1, stdlib_socket.MSG_PEEK))
-        except OSError:
-            return False
+        """Whether there are bytes of the peer that this side has not read yet."""
+        return not self._tcp_done and self._stream.unread()
 
     def lost(self, reason: str) -> None:
         """The peer has been silent for too long."""
@@ -538,10 +531,7 @@ class WebSocketConnection:
         """
         if self._tcp_done:
             return
-        try:
-            self._native.shutdown(stdlib_socket.SHUT_WR)
-        except OSError:
-            pass
+        self._stream.end()
         if self._half_closed:
             self._tcp_is_done()
 
@@ -559,27 +549,16 @@ class WebSocketConnection:
             self._close_socket()
         else:
             # The application may hold the number for long; the peer need not wait for that.
-            try:
-                self._native.shutdown(stdlib_socket.SHUT_RDWR)
-            except OSError:
-                pass
+            self._stream.shutdown()
 
     def _close_socket(self) -> None:
         if self._native is None:
             return
+        self._native = None
+        self._stream.close()
         if self._readiness is not None:
-            forget(self._fd)
             self._readiness.close()
             self._readiness = None
-        native, self._native = self._native, None
-        native.close()
-
-
-def _adopt(fd: int, family: int) -> Any:
-    """A plain socket object for a descriptor, whose calls never wait, whatever `socket.setdefaulttimeout` says."""
-    native = _native_socket(family, stdlib_socket.SOCK_STREAM, 0, fd)
-    native.setblocking(False)
-    return native
 
 
 #: Compressors without context, by window: one of each serves all connections of this process.

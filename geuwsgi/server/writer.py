@@ -17,9 +17,11 @@ from ..accel import use_compiled
 from ..protocol.deflate import Deflater
 from ..protocol.frames import TRY_AGAIN_LATER, encode_frame, encode_header
 from .rawio import transmit, transmit_two
+from .stream import WRITABLE
 
 if TYPE_CHECKING:
     from .settings import WebSocketSettings
+    from .stream import ByteStream
 
 #: What may wait: frames of the application and control frames (bytes), what the kernel has left of one (memoryview), and
 #: frames of channels (bytearray), which may be dropped again.
@@ -58,8 +60,7 @@ class FrameWriter:
     """Sends frames on one connection.
 
     Args:
-        fd: the socket's number.
-        native: the plain, non-blocking socket object.
+        stream: what carries them.
         settings: sizes.
         deflater: compresses messages, None where that was not agreed on.
         owner: the connection.
@@ -81,6 +82,7 @@ class FrameWriter:
         "_outbox",
         "_owner",
         "_settings",
+        "_stream",
         "_waiting",
         "_watcher",
         "bytes_sent",
@@ -91,11 +93,12 @@ class FrameWriter:
         "size",
     )
 
-    def __init__(self, fd: int, native: Any, settings: WebSocketSettings, deflater: Optional[Deflater], owner: Owner) -> None:
+    def __init__(self, stream: ByteStream, settings: WebSocketSettings, deflater: Optional[Deflater], owner: Owner) -> None:
         self._hub = get_hub()
-        self._fd = fd
+        self._stream: Any = stream
+        self._fd = stream.number
         #: None once nothing can be written any more.
-        self._native = native
+        self._native: Any = stream.native
         self._settings = settings
         self._deflater = deflater
         self.kind = 0 if deflater is None or deflater.takeover else deflater.bits
@@ -310,7 +313,7 @@ class FrameWriter:
 
     def _watch(self) -> None:
         if self._watcher is None:
-            self._watcher = self._hub.loop.io(self._fd, 2)
+            self._watcher = self._stream.watcher(WRITABLE)
         self._watcher.start(self._on_writable)
 
     def _on_writable(self) -> None:
@@ -363,13 +366,15 @@ class FrameWriter:
         if self._waiting:
             self._hub.loop.run_callback(self.wake)
 
-    def move(self, fd: int, native: Any) -> None:
-        """The socket has another number now."""
-        watching = self._watcher is not None and self._watcher.active
+    def leave(self) -> None:
+        """The stream is about to move; nothing may be sent until `arrive`."""
         self._stop_watching()
+
+    def arrive(self) -> None:
+        """The stream has moved."""
         if self._native is not None:
-            self._fd, self._native = fd, native
-            if watching:
+            self._fd, self._native = self._stream.number, self._stream.native
+            if self.size and not self.corked:
                 self._watch()
 
     def shut(self) -> None:
@@ -377,6 +382,7 @@ class FrameWriter:
         self.open = False
         self._native = None
         self._stop_watching()
+        self._stream = None
         self._owner = None  # no cycle for the collector
         self._outbox = None
         self.size = 0

@@ -17,6 +17,7 @@ from geuwsgi.channels.unix import UnixBackend
 from geuwsgi.protocol.deflate import DeflateParameters
 from geuwsgi.server.keepalive import Keepalive
 from geuwsgi.server.settings import WebSocketSettings
+from geuwsgi.server.stream import SocketStream
 from geuwsgi.server.websocket import WebSocketConnection
 from geuwsgi.server.writer import spread
 
@@ -35,11 +36,12 @@ class Client:
 
     def __init__(self, keepalive: Keepalive, deflate: Optional[DeflateParameters] = None, send_buffer: int = 0, **settings: Any) -> None:
         near, self.far = _socketpair()
+
         if send_buffer:
             near.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_SNDBUF, send_buffer)
         self.far.setblocking(False)
         chosen = WebSocketSettings(**{"ping_freq": 0, "close_timeout": 1, **settings})
-        self.connection = WebSocketConnection(near.detach(), near.family, "test", chosen, keepalive, deflate)
+        self.connection = WebSocketConnection(SocketStream(near.detach(), near.family), "test", chosen, keepalive, deflate)
         self._buffer = bytearray()
         #: (opcode with the FIN and RSV1 bits, payload) of every frame so far.
         self.frames: list[tuple[int, bytes]] = []
