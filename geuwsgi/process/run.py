@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
@@ -39,6 +40,7 @@ from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
 from .fifo import MasterFifo
+from .front import FORWARDING, front
 from .handover import Handover, Launch, Socket
 from .hooks import Hooks
 
@@ -136,6 +138,7 @@ class Instance:
         meeting: where the workers' channels meet.
         scoreboard: what the workers are doing.
         cores: requests that a worker serves at once.
+        front: the backends that requests are forwarded to, if some are.
     """
 
     def __init__(self, config: Config) -> None:
@@ -144,6 +147,7 @@ class Instance:
         self.launch = Launch()
         self.hooks = Hooks(config)
         self.inherited = handover.take(os.environ) or Handover()
+        self.front = front(config)
         self.failed = False
         self.failed_files: list[str] = []
         self.interrupted = 0
@@ -237,7 +241,8 @@ class Instance:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
         files_only = not asked.need_app and (self.config.get("check-static") or self.config.get("static-map"))
-        if not some and not files_only:
+        front_only = not asked.need_app and all(listener.forwards for listener in self.listeners)
+        if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
 
@@ -310,6 +315,8 @@ class Instance:
                 listener = open_listener(
                     address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=option, source=source
                 )
+            if option in FORWARDING and self.front is not None:
+                listener = replace(listener, forwards=True)
             self._add(address, listener)
         for listener in handed:
             self._add("", listener)
@@ -324,7 +331,10 @@ class Instance:
             # Made here and not by the workers: when one dies, what waits in its queue is for its successor.
             self.more_listeners = [
                 [
-                    self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True)
+                    replace(
+                        self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True),
+                        forwards=listener.forwards,
+                    )
                     if listener.bound_by_us
                     else listener
                     for address, listener in zip(self._asked, self.listeners)

@@ -73,6 +73,8 @@ class Worker:
         mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
         application = application_for(mounts, static, instance.settings.manage_script_name)
         self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
+        if instance.front is not None:
+            self.server.front = instance.front.pool()
         module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])
         assert instance.meeting is not None
         self.channels = self.server.channels = instance.meeting.hub_for_worker()

@@ -120,6 +120,11 @@ class Acceptor(StreamServer):
         self._exhausted = False
         self.template = server.environ_template(listener)
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
+        self._connection_class: Any = HTTPConnection
+        if listener.forwards:
+            from .gateway.front import FrontConnection
+
+            self._connection_class = FrontConnection
         self._share = server.share
         self._deferred = 0
         self._retired = False
@@ -143,7 +148,7 @@ class Acceptor(StreamServer):
                 sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # the client has left already, on systems that tell so here
-        connection = HTTPConnection(sock, self._server, template)
+        connection = self._connection_class(sock, self._server, template)
         self._server.admit(connection)
         connection.greenlet = self._server.greenlet_class.spawn(connection.serve)
 

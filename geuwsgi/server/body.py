@@ -164,6 +164,27 @@ class Body:
             raise OSError("the request body is not chunked")
         return self._next_chunk(wait=False)
 
+    # -- for whoever hands it on
+
+    @property
+    def ready(self) -> bool:
+        """Bytes of it are there."""
+        return not self.ended and self._connection.parser.has_unread
+
+    def some(self) -> bytes:
+        """The next bytes, as many as come at once; b"" only at the end.
+
+        Raises:
+            ClientError: as `read`.
+        """
+        return self._take(len(self._buffer)) or self._more()
+
+    def waive(self) -> None:
+        """Leave the rest to somebody who takes the connection over with it."""
+        if self._expect_continue and not self.ended:
+            self._connection.transport.send(CONTINUE)
+        self.ended = True
+
     # -- the connection's side
 
     def discard(self) -> bool:
@@ -321,8 +342,15 @@ class _NoBody(Body):
     def fileno(self) -> int:
         raise OSError("this request has no body")
 
+    @property
+    def ready(self) -> bool:
+        return False
+
     def discard(self) -> bool:
         return True
+
+    def waive(self) -> None:
+        pass
 
 
 NO_BODY = _NoBody()

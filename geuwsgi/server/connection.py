@@ -30,7 +30,8 @@ IDLE_GRACE = 2.0
 #: Pipelined requests served in a row before other connections get their turn.
 _PIPELINE_TURN = 16
 
-_NOTHING: dict[str, Any] = {}
+#: The environ between requests.
+NOTHING: dict[str, Any] = {}
 
 #: Where tracebacks are of no interest to whoever looks for a mistake in an application.
 _OWN_FILES = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -229,7 +230,7 @@ class HTTPConnection:
         self.responding = False
         environ["uwsgi.core"] = core
         if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
-            _forwarded_scheme(environ)
+            forwarded_scheme(environ)
         body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
         environ["wsgi.input"] = body
         response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
@@ -269,7 +270,7 @@ class HTTPConnection:
             self.greenlet.spawn_tree_locals = None
             self.body = NO_BODY
             if not self.upgraded:
-                self.parser.environ = _NOTHING
+                self.parser.environ = NOTHING
         if self.upgraded:
             return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
@@ -341,7 +342,7 @@ class HTTPConnection:
             self.transport.linger()
 
 
-def _forwarded_scheme(environ: dict[str, Any]) -> None:
+def forwarded_scheme(environ: dict[str, Any]) -> None:
     """What a proxy says about the scheme, believed as uWSGI believes it, but for schemes that are none."""
     scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").lower()
     if scheme in ("http", "https"):

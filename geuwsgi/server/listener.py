@@ -44,6 +44,7 @@ class Listener:
         port: the bound port; 0 for a unix socket.
         path: the file of a unix socket that this process made and may remove (`--vacuum`), else "".
         number: the descriptor under which it was handed to us, -1 if we bound it.
+        forwards: its requests are for the backends of the server's front, not for the application.
     """
 
     sock: gevent.socket.socket
@@ -52,6 +53,7 @@ class Listener:
     port: int
     path: str = ""
     number: int = -1
+    forwards: bool = False
 
     def is_for(self, address: str) -> bool:
         """Whether this socket, which somebody handed to us, is what `address` asks for."""

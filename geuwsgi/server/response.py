@@ -215,6 +215,23 @@ class Response:
         self.keep_alive = False
         self.fail(status)
 
+    def inform(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Send an interim response, such as 103 Early Hints (RFC 9110 section 15.2), to a client that knows of them.
+
+        Raises:
+            ClientError: the client is gone.
+        """
+        if self._http11 and not self.head_sent:
+            lines = Head(status, headers).lines
+            self._connection.transport.send(("HTTP/1.1 " + "\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+
+    def switched(self, status: str, header_count: int) -> None:
+        """The connection was handed over to somebody who has answered, or will: nothing is left to be sent here."""
+        self.refused = self.head_sent = self.complete = True
+        self.keep_alive = False
+        self._request.status = status
+        self._request.header_count = header_count
+
     # -- the body
 
     def _joinable(self, chunks: Union[list[Any], tuple[Any, ...]]) -> bool:

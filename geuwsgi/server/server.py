@@ -59,6 +59,7 @@ class Server:
         after_request: called with each request after its response is complete, or None.
         keepalive: watches the websockets.
         channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
+        front: the backends of listeners that forward, or None.
         stopping: `stop` has been called.
         keep_accepting: neither `stop` nor `retire` has been called.
         keep_connections: connections outlive their requests.
@@ -81,6 +82,7 @@ class Server:
         self.suspend: Callable[[Request], None] = _no_suspend
         self.after_request: Optional[Callable[[Request], None]] = None
         self.channels: Any = None
+        self.front: Any = None
         self.greenlet_class = ConnectionGreenlet
         self.stopping = False
         self.keep_accepting = True
@@ -194,6 +196,8 @@ class Server:
         if close_listeners:
             for acceptor in self._acceptors:
                 acceptor.close()
+        if self.front is not None:
+            self.front.close()
         self.keepalive.stop()
         self.sweeper.stop()
         self.accesslog.flush()

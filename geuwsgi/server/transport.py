@@ -170,6 +170,15 @@ class Transport:
             watcher.stop()
             self.reader = None
 
+    def left(self) -> bool:
+        """Whether the client has closed. Bytes that it has sent stay where they are."""
+        try:
+            return not self._native.recv(1, stdlib_socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def hurry(self, seconds: float) -> None:
         """Whoever waits in `receive` waits for at most this many seconds from now on."""
         self.read_deadline = min(self.read_deadline, self._sweeper.now + seconds)

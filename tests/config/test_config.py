@@ -175,9 +175,9 @@ def test_comment_behind_a_text(tmp_path: Path) -> None:
 
 
 def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
-    asked = from_ini(tmp_path, "enable-threads = true\nplugins = python3\nhttp-websockets = true\nhttp-raw-body = 0\n")
+    asked = from_ini(tmp_path, "enable-threads = true\nplugins = python3\nhttp-websockets = true\nhttp-websockets = 0\n")
     assert asked.warnings == [
-        "x.ini:5: http-raw-body = 0 has no effect: bodies are always handed on as they come",
+        "x.ini:5: http-websockets = 0 has no effect: every HTTP address carries websockets",
         "enable-threads (x.ini:2) has no effect: Python threads work in any case; for an application in real threads give --threads N",
         "plugins (x.ini:3) has no effect: what geuwsgi can do is built in, it loads no plugins",
     ]

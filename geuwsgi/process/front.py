@@ -1,0 +1,119 @@
+"""The front: what `--http-to` and the options that refine it ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..config.config import Config
+    from ..server.gateway.backend import Backend
+    from ..server.gateway.pool import Pool
+    from ..server.gateway.settings import GatewaySettings
+
+#: Options whose addresses forward where there is something to forward to. As in uWSGI, --http-socket always serves here.
+FORWARDING = ("http", "https", "https2")
+
+#: Options that do nothing without --http-to, and why: where there is a reason besides that.
+_REFINING = {
+    "http-fallback": "",
+    "http-backend-http": "",
+    "http-modifier1": "",
+    "http-modifier2": "",
+    "http-var": "",
+    "http-gracetime": "",
+    "http-connect-timeout": "no backend is connected to, requests are served here",
+    "http-chunked-input": "chunked request bodies are read in any case",
+    "http-stats": "",
+    "http-quiet": "",
+}
+
+
+@dataclass(frozen=True)
+class Front:
+    """The front as it was asked for.
+
+    Attributes:
+        backends: (address, where it was given) of the backends.
+        fallback: of those for when none of them can be reached.
+        modifier1, modifier2: for uwsgi backends that name none.
+        http: backends without a scheme speak HTTP.
+        settings: limits and habits.
+    """
+
+    backends: tuple[str, ...]
+    fallback: tuple[str, ...]
+    modifier1: int
+    modifier2: int
+    http: bool
+    settings: GatewaySettings
+
+    def pool(self) -> Pool:
+        """The backends of one worker."""
+        from ..server.gateway.pool import Pool
+
+        return Pool([self._backend(text) for text in self.backends], self.settings, [self._backend(text) for text in self.fallback])
+
+    def _backend(self, text: str) -> Backend:
+        from ..server.gateway.backend import parse_backend
+
+        return parse_backend(text, self.modifier1, self.modifier2, self.http)
+
+
+def front(config: Config) -> Optional[Front]:
+    """What the configuration asks for; None when nothing is forwarded.
+
+    Raises:
+        ConfigError: an address that is none, or options that would do nothing.
+    """
+    if not config.get("http-to"):
+        for name, why in _REFINING.items():
+            if config.given(name) and config.get(name) is not False:
+                config.warnings.append(f"{name} ({config.source(name)}) has no effect: {why or 'there is no http-to'}")
+        return None
+    if not any(config.get(name) for name in FORWARDING if name == "http"):
+        raise ConfigError("nothing comes in that could be forwarded; add http = :8080", "http-to", None, config.source("http-to"))
+    from ..server.gateway.settings import GatewaySettings
+
+    for name in ("http-modifier1", "http-modifier2"):
+        if config.get(name) > 255:
+            raise ConfigError("a modifier is a number from 0 to 255", name, str(config.get(name)), config.source(name))
+    timeout: float = config.get("http-timeout")
+    connect_timeout = config.get("http-connect-timeout")
+    found = Front(
+        backends=tuple(config.get("http-to")),
+        fallback=tuple(config.get("http-fallback")),
+        modifier1=config.get("http-modifier1"),
+        modifier2=config.get("http-modifier2"),
+        http=config.get("http-backend-http"),
+        settings=GatewaySettings(
+            timeout=timeout,
+            connect_timeout=timeout if connect_timeout is None else connect_timeout,
+            grace=config.get("http-gracetime"),
+            chunked_input=config.get("http-chunked-input"),
+            raw_body=config.get("http-raw-body"),
+            auto_gzip=config.get("http-auto-gzip"),
+            gzip=config.get("http-gzip"),
+            quiet=bool(config.get("http-quiet")),
+            variables=(("UWSGI_ROUTER", "http"), *_variables(config)),
+        ),
+    )
+    for option in ("http-to", "http-fallback"):
+        for index, text in enumerate(config.get(option)):
+            try:
+                found._backend(text)
+            except ValueError as error:
+                raise ConfigError(str(error), option, text, config.source(option, index)) from None
+    return found
+
+
+def _variables(config: Config) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for index, text in enumerate(config.get("http-var")):
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise ConfigError("write it as NAME=VALUE", "http-var", text, config.source("http-var", index))
+        pairs.append((name, value))
+    return tuple(pairs)

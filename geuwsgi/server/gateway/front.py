@@ -1,0 +1,62 @@
+"""The front: connections whose requests are answered by backends (`--http ADDRESS --http-to ADDRESS`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from greenlet import GreenletExit
+
+from ..body import NO_BODY, Body
+from ..connection import NOTHING, HTTPConnection, forwarded_scheme
+from ..request import Request
+from ..response import Response
+from .exchange import forward
+
+if TYPE_CHECKING:
+    from .pool import Pool
+
+
+class FrontConnection(HTTPConnection):
+    """As an HTTPConnection, for a listener that forwards.
+
+    Its requests take no core and are not logged: those are the affair of whoever serves them. They run in no application's name, so
+    the fake module does not know them.
+    """
+
+    __slots__ = ()
+
+    def _serve_request(self) -> bool:
+        server = self.server
+        parser = self.parser
+        environ = parser.environ
+        server.last_id = number = server.last_id + 1
+        request = self.request = Request(self, environ, -1, number, False)
+        self.responding = False
+        if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
+            forwarded_scheme(environ)
+        body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
+        response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
+        del parser
+        pool: Pool = server.front
+        pool.sessions += 1
+        try:
+            try:
+                response.send(forward(request, pool))
+            except (GreenletExit, KeyboardInterrupt):
+                raise  # the server is stopping
+            except BaseException as error:
+                self._failed(request, response, error)
+        finally:
+            pool.sessions -= 1
+            self.request = self.response = None
+            server.total_requests += 1
+            self.body = NO_BODY
+            if not self.upgraded:
+                self.parser.environ = NOTHING
+        if self.upgraded:
+            return False
+        if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
+            return True
+        if not body.ended or self.parser.has_unread or self.transport.receive_now():
+            self._linger()
+        return False

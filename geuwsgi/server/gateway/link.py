@@ -1,0 +1,303 @@
+"""One connection to a backend.
+
+Apart from `transport.Transport`, which is a client's: here the socket is made, waiting may be cut short by what the other side says,
+and whose fault an error is has to be told apart.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket as stdlib_socket
+import time
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import gevent
+from gevent import get_hub
+from gevent.monkey import get_original
+from greenlet import getcurrent
+
+from ...errors import ProtocolError
+from ..transport import TimedOut
+
+if TYPE_CHECKING:
+    from ..transport import Sweeper
+    from .backend import Backend
+
+#: Bytes asked of the kernel at once.
+READ_SIZE = 65536
+
+#: Seconds between two tries to connect to a unix socket whose backlog is full.
+_BACKLOG_PAUSE = 0.01
+
+_native_socket = get_original("_socket", "socket")
+_KIND = stdlib_socket.SOCK_STREAM | getattr(stdlib_socket, "SOCK_NONBLOCK", 0)
+
+
+class BackendError(ProtocolError):
+    """The backend does not do what it should.
+
+    Attributes:
+        late: it has taken too long.
+    """
+
+    def __init__(self, message: str, late: bool = False) -> None:
+        super().__init__(message)
+        self.late = late
+
+
+class Unreachable(BackendError):
+    """No connection: nothing has been sent, and another backend may be asked."""
+
+
+class Link:
+    """A connection to a backend. Made by `connect`; the first `send` finds out whether it is really there.
+
+    Args:
+        native: the plain, non-blocking socket.
+        backend: whose it is.
+        sweeper: watches the deadlines.
+        timeout: seconds for which the backend may take nothing.
+        connect_timeout: seconds until it has to be connected; 0 when it is.
+
+    Attributes:
+        native: the plain socket.
+        reused: another request was on it before.
+        reader, writer, read_deadline, write_deadline: as the sweeper wants them.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connect_timeout",
+        "_hub",
+        "_read_watcher",
+        "_sweeper",
+        "_write_watcher",
+        "backend",
+        "idle_since",
+        "native",
+        "read_deadline",
+        "reader",
+        "reused",
+        "timeout",
+        "write_deadline",
+        "writer",
+    )
+
+    def __init__(self, native: Any, backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout: float) -> None:
+        self.native = native
+        self.backend = backend
+        self.timeout = timeout
+        self.reused = False
+        self.idle_since = 0.0
+        self.reader: Any = None
+        self.writer: Any = None
+        self.read_deadline = 0.0
+        self.write_deadline = 0.0
+        self._connect_timeout = connect_timeout
+        self._sweeper = sweeper
+        self._hub: Any = get_hub()
+        self._read_watcher: Any = None
+        self._write_watcher: Any = None
+        sweeper.transports.add(self)  # type: ignore[arg-type]  # what it looks at is here
+
+    # -- writing
+
+    def send(self, data: Union[bytes, memoryview]) -> None:
+        """Send all of it.
+
+        Raises:
+            Unreachable: there never was a connection.
+            BackendError: it is over, or nothing is taken for `timeout` seconds.
+        """
+        try:
+            sent = self.native.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise self._lost(error) from None
+        if sent:
+            self._connect_timeout = 0
+        if sent != len(data):
+            self._send_rest(memoryview(data)[sent:])
+
+    def _send_rest(self, rest: memoryview) -> None:
+        while rest:
+            self._wait_writable()
+            try:
+                rest = rest[self.native.send(rest) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise self._lost(error) from None
+            self._connect_timeout = 0
+
+    def _wait_writable(self) -> None:
+        watcher = self._write_watcher
+        if watcher is None:
+            watcher = self._write_watcher = self._hub.loop.io(self.native.fileno(), 2)
+        seconds = self._connect_timeout or self.timeout
+        me = self.writer = getcurrent()
+        self.write_deadline = self._sweeper.now + seconds
+        watcher.start(me.switch)
+        try:
+            self._hub.switch()
+        except TimedOut:
+            if self._connect_timeout:
+                raise Unreachable(f"{self.backend.name} does not answer within {seconds:g} seconds", late=True) from None
+            raise BackendError(f"{self.backend.name} has taken nothing for {seconds:g} seconds", late=True) from None
+        finally:
+            watcher.stop()
+            self.writer = None
+
+    def _lost(self, error: OSError) -> BackendError:
+        if self._connect_timeout:
+            return Unreachable(f"{self.backend.name}: {reason(error)}")
+        return BackendError(f"{self.backend.name} has closed the connection ({reason(error)})")
+
+    def ensure(self) -> None:
+        """Wait until it is really connected.
+
+        Raises:
+            Unreachable: it is not.
+        """
+        if self._connect_timeout:
+            self._wait_writable()
+            code = self.native.getsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_ERROR)
+            if code:
+                raise self._lost(OSError(code, os.strerror(code)))
+            self._connect_timeout = 0
+
+    # -- reading
+
+    def receive(self, seconds: float) -> bytes:
+        """Wait for bytes; b"" when the backend has ended.
+
+        Raises:
+            TimedOut: nothing came in that time.
+            BackendError: it has broken the connection off.
+        """
+        watcher = self._read_watcher
+        if watcher is None:
+            watcher = self._read_watcher = self._hub.loop.io(self.native.fileno(), 1)
+        me = self.reader = getcurrent()
+        self.read_deadline = self._sweeper.now + seconds
+        watcher.start(me.switch)
+        try:
+            while True:
+                self._hub.switch()
+                try:
+                    return self.native.recv(READ_SIZE)  # type: ignore[no-any-return]
+                except BlockingIOError:
+                    continue
+                except OSError as error:
+                    raise self._broken_off(error) from None
+        finally:
+            watcher.stop()
+            self.reader = None
+
+    def receive_now(self) -> Optional[bytes]:
+        """What the kernel holds; None when it holds nothing, b"" when the backend has ended.
+
+        Raises:
+            BackendError: as `receive`.
+        """
+        try:
+            return self.native.recv(READ_SIZE)  # type: ignore[no-any-return]
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._broken_off(error) from None
+
+    def _broken_off(self, error: OSError) -> BackendError:
+        return BackendError(f"{self.backend.name} has broken the connection off ({reason(error)})")
+
+    def expire(self, now: float) -> None:
+        """Raise TimedOut in the greenlets whose wait is over. Runs in the hub."""
+        if self.reader is not None and self.read_deadline < now:
+            self.reader.throw(TimedOut())
+        if self.writer is not None and self.write_deadline < now:
+            self.writer.throw(TimedOut())
+
+    # -- the end
+
+    def interrupt(self) -> None:
+        """End the connection, so that whoever waits for it finds it ended."""
+        try:
+            self.native.shutdown(stdlib_socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def release(self) -> None:
+        """Let go of the socket, which somebody else takes over."""
+        self._sweeper.transports.discard(self)
+        for watcher in (self._read_watcher, self._write_watcher):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._read_watcher = self._write_watcher = None
+
+    def close(self) -> None:
+        self.release()
+        self.native.close()
+
+
+def connect(backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout: float) -> Link:
+    """Begin a connection.
+
+    Raises:
+        Unreachable: there is nobody. That may also be told by the first `send`.
+    """
+    try:
+        targets = backend.targets()
+    except OSError as error:
+        raise Unreachable(f"{backend.name}: the name cannot be looked up ({reason(error)})") from None
+    last: Optional[Unreachable] = None
+    several = len(targets) > 1
+    for family, address in targets:
+        native = _native_socket(family, _KIND)
+        if not getattr(stdlib_socket, "SOCK_NONBLOCK", 0):
+            native.setblocking(False)
+        try:
+            code = _connect(native, family, address, connect_timeout)
+        except OSError as error:
+            native.close()
+            late = isinstance(error, TimeoutError)
+            what = f" does not answer within {connect_timeout:g} seconds" if late else f": {reason(error)}"
+            last = Unreachable(backend.name + what, late)
+            continue
+        link = Link(native, backend, sweeper, timeout, connect_timeout if code else 0)
+        if several:
+            try:
+                link.ensure()
+            except Unreachable as error:
+                link.close()
+                last = error
+                continue
+        return link
+    backend.forget_targets()
+    raise last or Unreachable(f"{backend.name}: no address")
+
+
+def _connect(native: Any, family: int, address: Any, connect_timeout: float) -> int:
+    """0 when it is connected, else EINPROGRESS."""
+    if family != stdlib_socket.AF_UNIX:
+        native.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+    deadline = 0.0
+    while True:
+        code: int = native.connect_ex(address)
+        if code in (0, errno.EINPROGRESS):
+            return code
+        if code != errno.EAGAIN:
+            raise OSError(code, os.strerror(code))
+        # A unix socket whose backlog is full: there is no event to wait for.
+        now = time.monotonic()
+        deadline = deadline or now + connect_timeout
+        if now >= deadline:
+            raise TimeoutError
+        gevent.sleep(_BACKLOG_PAUSE)
+
+
+def reason(error: OSError) -> str:
+    """What an error of the system says."""
+    return (error.strerror or str(error)).rstrip(".")
