@@ -111,9 +111,38 @@ OPTIONS: tuple[Option, ...] = (
         repeatable=True,
     ),
     Option(
+        "socket",
+        "str",
+        "the same for front servers that speak the uwsgi protocol (uwsgi_pass of nginx), or what --protocol says",
+        "Addresses",
+        metavar="ADDRESS",
+        short="s",
+        repeatable=True,
+    ),
+    Option("uwsgi-socket", "str", "the same, whatever --protocol says", "Addresses", "ADDRESS", repeatable=True),
+    Option(
+        "protocol",
+        "str",
+        "what is spoken on --socket: uwsgi or http",
+        "Addresses",
+        metavar="NAME",
+        aliases=("socket-protocol",),
+        default="uwsgi",
+    ),
+    Option(
+        "shared-socket",
+        "str",
+        "an address that others name by its number, from 0: --shared-socket :80 --http =0",
+        "Addresses",
+        metavar="ADDRESS",
+        aliases=("undeferred-shared-socket",),
+        repeatable=True,
+    ),
+    _flag("abstract-socket", "Addresses", "unix sockets have names in Linux's abstract namespace instead of files", "a"),
+    Option(
         "http",
         "str",
-        "the same; no router process stands in between. With --http-to requests are forwarded",
+        "the same as --http-socket; no router process stands in between. With --http-to requests are forwarded",
         "Addresses",
         metavar="ADDRESS",
         repeatable=True,
@@ -226,6 +255,21 @@ OPTIONS: tuple[Option, ...] = (
         default=75.0,
         bare=75.0,
         minimum=0,
+    ),
+    Option(
+        "forwarded-allow-ips",
+        "str",
+        "proxies whose X-Forwarded-For, -Proto and -Ssl are believed: addresses, networks, unix for unix sockets, * or none",
+        "HTTP",
+        metavar="ADDRESS,...",
+        default="127.0.0.1,::1,unix",
+    ),
+    _flag("http-enable-proxy-protocol", "HTTP", "connections to --http and --https begin with a PROXY protocol header (v1 or v2)"),
+    _flag("enable-proxy-protocol", "HTTP", "the same for --http-socket and --https-socket"),
+    *(
+        Option(name, "int", f"only 0, which is Python: the {'' if last == '1' else 'sub-'}kind of application", "HTTP", "N", default=0)
+        for last in "12"
+        for name in [f"http-socket-modifier{last}"]
     ),
     _flag("http-websockets", "HTTP", "carry websockets", always="every HTTP address carries websockets"),
     # Router
@@ -464,6 +508,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("hook-touch", "str", "do something when a file is touched", "Hooks", "FILE ACTION", repeatable=True),
     Option("touch-exec", "str", "run a command when a file is touched", "Hooks", "FILE COMMAND", repeatable=True),
     # Logging
+    _flag(
+        "log-x-forwarded-for", "Logging", "log X-Forwarded-For, where a request has it, in the place of the address; anybody can send it"
+    ),
     _flag("disable-logging", "Logging", "write no line for each request", "L"),
     Option("logto", "str", "append the log to this file", "Logging", "FILE"),
     # Configuration
@@ -541,6 +588,28 @@ COMMANDS = {
     "extract": "geuwsgi has no such command",
     "build-plugin": "geuwsgi has no plugins",
     "cflags": "geuwsgi is not compiled by a C compiler",
+}
+
+
+_FRONT_SERVERS = "give --socket ADDRESS for front servers that speak the uwsgi protocol, or --http-socket ADDRESS for HTTP"
+
+#: Options without which a server would not answer where, or as, it was asked to.
+REFUSED = {
+    **{
+        name: f"geuwsgi does not speak {protocol}: {_FRONT_SERVERS}"
+        for protocol, names in (
+            ("FastCGI", ("fastcgi-socket", "fastcgi-nph-socket")),
+            ("SCGI", ("scgi-socket", "scgi-nph-socket")),
+            ("the persistent variant of the uwsgi protocol", ("puwsgi-socket",)),
+            ("raw TCP to applications", ("raw-socket",)),
+            ("ZeroMQ", ("zeromq", "zeromq-socket", "zmq", "zmq-socket")),
+        )
+        for name in names
+    },
+    **dict.fromkeys(
+        ("suwsgi-socket", "ssl-socket"),
+        "geuwsgi does not speak the uwsgi protocol over TLS: give --socket on a private network, or --https",
+    ),
 }
 
 

@@ -116,6 +116,8 @@ class Collector:
             )
         if name in options.COMMANDS:
             raise ConfigError(options.COMMANDS[name], name, value, source)
+        if name in options.REFUSED:
+            raise ConfigError(options.REFUSED[name], name, value, source)
         if name in logic.CONDITIONS:
             if self._logic is not None:
                 outer = f"{self._logic.name} ({self._logic.source})"

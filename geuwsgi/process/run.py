@@ -23,7 +23,6 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
@@ -304,7 +303,8 @@ class Instance:
 
         asked = self.settings
         handed = systemd_listeners(os.environ)
-        for option, address, source in asked.addresses:
+        for one in asked.addresses:
+            address = one.address
             listener = self._claim(address)
             if listener is None:
                 # What systemd has bound already is found by its address, as in uWSGI, or by its number.
@@ -313,11 +313,9 @@ class Instance:
                     handed.remove(listener)
             if listener is None:
                 listener = open_listener(
-                    address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=option, source=source
+                    address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=one.option, source=one.source
                 )
-            if option in FORWARDING and self.front is not None:
-                listener = replace(listener, forwards=True)
-            self._add(address, listener)
+            self._add(address, one.describe(listener, one.option in FORWARDING and self.front is not None))
         for listener in handed:
             self._add("", listener)
         while (unasked := self._claim("")) is not None:
@@ -331,10 +329,7 @@ class Instance:
             # Made here and not by the workers: when one dies, what waits in its queue is for its successor.
             self.more_listeners = [
                 [
-                    replace(
-                        self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True),
-                        forwards=listener.forwards,
-                    )
+                    (self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True)).served_as(listener)
                     if listener.bound_by_us
                     else listener
                     for address, listener in zip(self._asked, self.listeners)

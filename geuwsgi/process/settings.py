@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Optional
 
 from ..api.state import ModuleSettings
 from ..errors import ConfigError
+from ..server.forwarded import parse_allowed
 from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, StaticSettings, WebSocketSettings
+from .addresses import Address, addresses
 from .cheaper import CheaperSettings, cheaper_settings
 from .daemonspec import DaemonSpec, daemon_specs
 from .names import Names, names
@@ -46,7 +48,7 @@ class ProcessSettings:
     """What the process itself does.
 
     Attributes:
-        addresses: (option, address, where it was given) of every listening socket, in the order they are bound.
+        addresses: of every listening socket, in the order they are bound.
         backlog: `--listen`.
         reuse_port: every worker has sockets of its own (`--reuse-port`).
         unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
@@ -87,7 +89,7 @@ class ProcessSettings:
         names: of the processes.
     """
 
-    addresses: tuple[tuple[str, str, Optional[str]], ...]
+    addresses: tuple[Address, ...]
     backlog: int
     reuse_port: bool
     unix_mode: Optional[int]
@@ -143,11 +145,7 @@ def process_settings(config: Config) -> ProcessSettings:
     master = config.get("master") or bool(daemons)
     processes: int = config.get("processes")
     return ProcessSettings(
-        addresses=tuple(
-            (option, address, config.source(option, index))
-            for option in ("http", "http-socket")
-            for index, address in enumerate(config.get(option))
-        ),
+        addresses=addresses(config),
         backlog=config.get("listen"),
         reuse_port=config.get("reuse-port"),
         unix_mode=_unix_mode(config),
@@ -220,6 +218,8 @@ def server_settings(config: Config) -> ServerSettings:
             headers_timeout=config.get("http-headers-timeout"),
             socket_timeout=_stall_timeout(config),
             async_mode=bool(config.get("async")),
+            forwarded_allow=_forwarded_allow(config),
+            log_forwarded_for=config.get("log-x-forwarded-for"),
         ),
         websocket=WebSocketSettings(
             max_size=config.get("websockets-max-size") * 1024,
@@ -273,6 +273,14 @@ def _stall_timeout(config: Config) -> float:
     given = [config.get(name) for name in ("http-timeout", "socket-timeout") if config.given(name)]
     longest: float = max(given, default=config.get("http-timeout"))
     return longest
+
+
+def _forwarded_allow(config: Config) -> tuple[str, ...]:
+    given: str = config.get("forwarded-allow-ips")
+    try:
+        return parse_allowed(given)
+    except ValueError as error:
+        raise ConfigError(str(error), "forwarded-allow-ips", given, config.source("forwarded-allow-ips")) from None
 
 
 def cores(config: Config) -> int:

@@ -47,7 +47,8 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
     if target[:1] != "/" and target != "*":
         # An absolute URL, whose authority is in HTTP_HOST by now (RFC 9112 section 3.2.2).
         target = "/" + target.partition("://")[2].partition("/")[2]
-    address = environ.get("REMOTE_ADDR", "")
+    # Who has connected, also where an X-Forwarded-For was believed: that one goes in front of it.
+    address = environ.get("geuwsgi.peer") or environ.get("REMOTE_ADDR", "")
     before = environ.get("HTTP_X_FORWARDED_FOR")
     lines = [
         f"{method} {target} HTTP/1.1",

@@ -11,13 +11,15 @@ from __future__ import annotations
 import errno
 import os
 import socket as stdlib_socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 from gevent.server import StreamServer
 
 from ..log import log
+from . import proxied
 from .connection import HTTPConnection
+from .packets import UwsgiConnection
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -120,11 +122,8 @@ class Acceptor(StreamServer):
         self._exhausted = False
         self.template = server.environ_template(listener)
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
-        self._connection_class: Any = HTTPConnection
-        if listener.forwards:
-            from .gateway.front import FrontConnection
-
-            self._connection_class = FrontConnection
+        self._connection = connection_maker(listener)
+        self._proxied = listener.proxied
         self._share = server.share
         self._deferred = 0
         self._retired = False
@@ -148,9 +147,12 @@ class Acceptor(StreamServer):
                 sock.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # the client has left already, on systems that tell so here
-        connection = self._connection_class(sock, self._server, template)
+        connection = self._connection(sock, self._server, template)
         self._server.admit(connection)
-        connection.greenlet = self._server.greenlet_class.spawn(connection.serve)
+        if self._proxied:
+            connection.greenlet = self._server.greenlet_class.spawn(proxied.serve, connection, template)
+        else:
+            connection.greenlet = self._server.greenlet_class.spawn(connection.serve)
 
     def do_read(self) -> Any:
         if self._share is not None and self._defer(self._share):
@@ -203,6 +205,17 @@ class Acceptor(StreamServer):
     def _start_again(self) -> None:
         if self.started and not self._retired:
             self.start_accepting()
+
+
+def connection_maker(listener: Listener) -> Callable[[Any, Server, dict[str, Any]], HTTPConnection]:
+    """What makes the connections of a listener out of accepted sockets."""
+    if listener.forwards:
+        from .gateway.front import FrontConnection
+
+        return FrontConnection
+    if listener.protocol == "uwsgi":
+        return UwsgiConnection
+    return HTTPConnection
 
 
 def _gevent_socket(sock: Any) -> Any:

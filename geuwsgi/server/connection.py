@@ -55,7 +55,14 @@ class HTTPConnection:
         responding: the final response to it has begun.
         spoiled: its body broke off, so that no further request can be found behind it.
         upgraded: the socket belongs to somebody else.
+        parser_class: finds the requests in what it is given.
+        response_class: frames the responses.
+        packets: requests come in uwsgi packets, whose variables the access log counts as they are.
     """
+
+    parser_class: Any = RequestParser
+    response_class = Response
+    packets = False
 
     __slots__ = (
         "__weakref__",
@@ -81,7 +88,7 @@ class HTTPConnection:
         self.peer: str = template["REMOTE_ADDR"]
         self.sweeper = server.sweeper
         self.transport = Transport(sock, server.sweeper, settings.socket_timeout)
-        self.parser: Any = RequestParser(template, settings.buffer_size)
+        self.parser: Any = self.parser_class(template, settings.buffer_size)
         self.request: Optional[Request] = None
         self.body: Body = NO_BODY
         self.response: Optional[Response] = None
@@ -229,11 +236,11 @@ class HTTPConnection:
         server.running[core] = request
         self.responding = False
         environ["uwsgi.core"] = core
-        if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
-            forwarded_scheme(environ)
+        if "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
+            server.trust.apply(environ)
         body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
         environ["wsgi.input"] = body
-        response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
+        response = self.response = self.response_class(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         del parser  # a websocket lets go of it
         failure: Optional[BaseException] = None
         try:
@@ -340,12 +347,3 @@ class HTTPConnection:
     def _linger(self) -> None:
         if not self.server.stopping:  # which is no time to wait for clients
             self.transport.linger()
-
-
-def forwarded_scheme(environ: dict[str, Any]) -> None:
-    """What a proxy says about the scheme, believed as uWSGI believes it, but for schemes that are none."""
-    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").lower()
-    if scheme in ("http", "https"):
-        environ["wsgi.url_scheme"] = scheme
-    elif environ.get("HTTP_X_FORWARDED_SSL", "").lower() == "on":
-        environ["wsgi.url_scheme"] = "https"

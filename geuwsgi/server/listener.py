@@ -45,6 +45,8 @@ class Listener:
         path: the file of a unix socket that this process made and may remove (`--vacuum`), else "".
         number: the descriptor under which it was handed to us, -1 if we bound it.
         forwards: its requests are for the backends of the server's front, not for the application.
+        protocol: what is spoken there: "http" or "uwsgi".
+        proxied: connections begin with a PROXY protocol header.
     """
 
     sock: gevent.socket.socket
@@ -54,6 +56,8 @@ class Listener:
     path: str = ""
     number: int = -1
     forwards: bool = False
+    protocol: str = "http"
+    proxied: bool = False
 
     def is_for(self, address: str) -> bool:
         """Whether this socket, which somebody handed to us, is what `address` asks for."""
@@ -67,6 +71,10 @@ class Listener:
             return False
         return port == self.port != 0 and (host == self.host or (not host and self.host in ("0.0.0.0", "::")))
 
+    def served_as(self, other: Listener) -> Listener:
+        """This socket, with the same done there as with another one."""
+        return replace(self, protocol=other.protocol, proxied=other.proxied, forwards=other.forwards)
+
     @property
     def bound_by_us(self) -> bool:
         """Whether it is a TCP socket that others may share a port with (`reuse_port`)."""
@@ -75,6 +83,8 @@ class Listener:
     @property
     def url(self) -> str:
         """The address for a person to click on, such as "http://127.0.0.1:43211"."""
+        if self.protocol != "http":
+            return f"{self.protocol}://{self.address}"
         return f"http://{self.address}" if self.host else f"unix:{self.address}"
 
 

@@ -40,7 +40,10 @@ class Response:
         complete: all that was promised has been sent.
         refused: the server has answered in the application's place.
         keep_alive: the connection can serve another request after this.
+        until_closed: it goes to a front server, which takes the end of the connection for the end of the body.
     """
+
+    until_closed = False
 
     __slots__ = (
         "_chunked",
@@ -391,7 +394,7 @@ class Response:
             lines.append(f"Content-Length: {size}")
         elif self._head_only:
             pass
-        elif http11:
+        elif http11 and not self.until_closed:
             self._chunked = True
             lines.append("Transfer-Encoding: chunked")
         else:
@@ -401,7 +404,8 @@ class Response:
             self._chunked = False
         if not self.keep_alive or head.close or code < 200 or connection.must_close():
             self.keep_alive = False
-            lines.append("Connection: close")
+            if not self.until_closed:
+                lines.append("Connection: close")
         elif not http11:
             lines.append("Connection: keep-alive")
         if not head.has_date:

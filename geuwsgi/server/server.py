@@ -15,6 +15,7 @@ from .accesslog import AccessLog
 from .connection import IDLE_GRACE
 from .cores import Cores
 from .filewrapper import FileWrapper
+from .forwarded import Trust
 from .keepalive import Keepalive
 from .transport import Sweeper
 
@@ -60,6 +61,9 @@ class Server:
         keepalive: watches the websockets.
         channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
         front: the backends of listeners that forward, or None.
+        trust: whose word counts for where a request comes from.
+        modifiers: who takes uwsgi packets that are no requests: modifier1 -> a function of modifier2 and the block, whose result is
+            sent back.
         stopping: `stop` has been called.
         keep_accepting: neither `stop` nor `retire` has been called.
         keep_connections: connections outlive their requests.
@@ -88,9 +92,11 @@ class Server:
         self.keep_accepting = True
         self.keep_connections = settings.http.keepalive > 0
         self.cores = Cores(settings.cores)
-        self.accesslog = AccessLog()
+        self.accesslog = AccessLog(settings.http.log_forwarded_for)
         self.keepalive = Keepalive(settings.websocket, log)
         http = settings.http
+        self.trust = Trust(http.forwarded_allow)
+        self.modifiers: dict[int, Callable[[int, bytes], bytes]] = {}
         shortest = min(timeout for timeout in (http.keepalive, http.headers_timeout, http.socket_timeout, 4.0) if timeout > 0)
         self.sweeper = Sweeper(min(1.0, max(0.02, shortest / 4)))
         self._listeners = list(listeners)

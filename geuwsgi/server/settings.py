@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Proxies on this machine.
+FORWARDED_ALLOW = ("127.0.0.1", "::1", "unix")
+
 
 @dataclass(frozen=True)
 class HTTPSettings:
@@ -15,6 +18,8 @@ class HTTPSettings:
         headers_timeout: seconds for a request head to arrive whole.
         socket_timeout: seconds that one read or write of a body may stall (`--socket-timeout`, `--http-timeout`).
         async_mode: `--async` was given: an empty chunk from the application suspends the request.
+        forwarded_allow: proxies whose X-Forwarded headers are believed (`--forwarded-allow-ips`), see `forwarded.Trust`.
+        log_forwarded_for: log X-Forwarded-For in the place of the address (`--log-x-forwarded-for`).
     """
 
     buffer_size: int = 32768
@@ -22,6 +27,8 @@ class HTTPSettings:
     headers_timeout: float = 30.0
     socket_timeout: float = 60.0
     async_mode: bool = False
+    forwarded_allow: tuple[str, ...] = FORWARDED_ALLOW
+    log_forwarded_for: bool = False
 
 
 @dataclass(frozen=True)

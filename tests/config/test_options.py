@@ -31,9 +31,10 @@ def test_row(option: options.Option) -> None:
     if option.short:
         assert known.SHORT[option.short] in option.names
     for name in option.names:
-        # A row may not take another argument than uWSGI's option of that name; need-app is a flag that may have one.
+        # A row may not take another argument than uWSGI's option of that name; need-app is a flag that may have one, and so is another.
         expected = "none" if option.kind == "flag" else "required" if option.bare is None else "optional"
-        assert options.argument(name) in (expected, "optional" if name == "need-app" else expected)
+        may_have_one = name in ("need-app", "http-enable-proxy-protocol")
+        assert options.argument(name) in (expected, "optional" if may_have_one else expected)
 
 
 def test_arguments_of_known_options() -> None:

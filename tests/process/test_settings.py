@@ -9,6 +9,7 @@ import pytest
 from geuwsgi.config.config import load
 from geuwsgi.errors import ConfigError
 from geuwsgi.process import settings
+from geuwsgi.process.addresses import Address
 from geuwsgi.server.settings import HTTPSettings, StaticSettings, WebSocketSettings
 
 
@@ -32,9 +33,9 @@ def test_nothing_given() -> None:
 def test_addresses_keep_their_options() -> None:
     process = settings.process_settings(config("--http-socket", ":1", "--http", ":2", "--http", ":3"))
     assert process.addresses == (
-        ("http", ":2", "command line"),
-        ("http", ":3", "command line"),
-        ("http-socket", ":1", "command line"),
+        Address("http", ":2", "command line"),
+        Address("http", ":3", "command line"),
+        Address("http-socket", ":1", "command line"),
     )
 
 

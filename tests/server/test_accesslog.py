@@ -44,7 +44,7 @@ def test_the_line(capfd: pytest.CaptureFixture[str]) -> None:
 
     with serving(application, log_requests=True, server_name="box") as server:
         client = server.connect()
-        answer = client.ask("/a%20b?c=d", "POST", "Content-Type: text/x", "X-Forwarded-For: 1.2.3.4", body=b"abc")
+        answer = client.ask("/a%20b?c=d", "POST", "Content-Type: text/x", "X-Any: 1.2.3.4", body=b"abc")
         client.ask("/slow")
     first, second = lines(capfd.readouterr().err)
     assert first["pid"] == str(os.getpid())

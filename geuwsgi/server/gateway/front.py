@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from greenlet import GreenletExit
 
 from ..body import NO_BODY, Body
-from ..connection import NOTHING, HTTPConnection, forwarded_scheme
+from ..connection import NOTHING, HTTPConnection
 from ..request import Request
 from ..response import Response
 from .exchange import forward
@@ -32,8 +32,8 @@ class FrontConnection(HTTPConnection):
         server.last_id = number = server.last_id + 1
         request = self.request = Request(self, environ, -1, number, False)
         self.responding = False
-        if "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
-            forwarded_scheme(environ)
+        if "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
+            server.trust.apply(environ)
         body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
         response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         del parser

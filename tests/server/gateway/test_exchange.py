@@ -32,7 +32,9 @@ def test_uwsgi_request(backends: Backends, application: bool) -> None:
 
     backend = backends(handle)
     with fronting(backend.address + ",7,1", application=application) as front:
-        answer = front.ask("/a%20b?x=1", "GET", "X-Real-Ip: 1.2.3.4", "Connection: keep-alive, TE", "TE: trailers")
+        answer = front.ask(
+            "/a%20b?x=1", "GET", "X-Real-Ip: 1.2.3.4", "X-Forwarded-For: 9.9.9.9", "Connection: keep-alive, TE", "TE: trailers"
+        )
     assert (answer.code, answer.body) == (200, b"hello")
     ((modifier1, variables, modifier2),) = seen
     assert (modifier1, modifier2) == (7, 1)
@@ -40,9 +42,10 @@ def test_uwsgi_request(backends: Backends, application: bool) -> None:
     assert variables["REQUEST_URI"] == "/a%20b?x=1"
     assert variables["QUERY_STRING"] == "x=1"
     assert variables["HTTP_X_REAL_IP"] == "1.2.3.4"
-    assert variables["REMOTE_ADDR"] == "127.0.0.1"
+    assert variables["REMOTE_ADDR"] == "9.9.9.9"  # which a proxy on this machine has told
     assert variables["UWSGI_ROUTER"] == "http"
     assert "HTTP_TE" not in variables
+    assert "geuwsgi.peer" not in variables
     assert "CONTENT_LENGTH" not in variables
 
 

@@ -1,0 +1,113 @@
+"""The addresses that are asked for, and what is spoken at each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Optional
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..config.config import Config
+    from ..server.listener import Listener
+
+#: Options that bind, in the order in which they do, and what is spoken there; "" for what `--protocol` says.
+_BINDING = {"http": "http", "http-socket": "http", "socket": "", "uwsgi-socket": "uwsgi"}
+
+#: Options that make connections begin with a PROXY protocol header, and where.
+_PROXIED = {"http-enable-proxy-protocol": ("http", "https"), "enable-proxy-protocol": ("http-socket", "https-socket")}
+
+_PROTOCOLS = ("uwsgi", "http")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        option: that asked for it.
+        address: as it was written.
+        source: where it was given.
+        protocol: what is spoken there, "http" or "uwsgi".
+        proxied: connections begin with a PROXY protocol header.
+    """
+
+    option: str
+    address: str
+    source: Optional[str]
+    protocol: str = "http"
+    proxied: bool = False
+
+    def describe(self, listener: Listener, forwards: bool) -> Listener:
+        """The listener, which is bound to this address, with what is to be done there."""
+        return replace(listener, protocol=self.protocol, proxied=self.proxied, forwards=forwards)
+
+
+def addresses(config: Config) -> tuple[Address, ...]:
+    """All of them.
+
+    Raises:
+        ConfigError: something about them that cannot be.
+    """
+    protocol = config.get("protocol")
+    if protocol not in _PROTOCOLS:
+        raise ConfigError(
+            f"only {' and '.join(_PROTOCOLS)} are spoken: for TLS there is --https-socket",
+            "protocol", protocol, config.source("protocol"),
+        )  # fmt: skip
+    _check_modifiers(config)
+    proxied = {option for asked, options in _PROXIED.items() if config.get(asked) for option in options}
+    shared = _Shared(config)
+    found = []
+    for option, speaks in _BINDING.items():
+        for index, written in enumerate(config.get(option)):
+            source = config.source(option, index)
+            address = shared.resolve(written, option, source)
+            if config.get("abstract-socket") and _is_file(address):
+                address = "@" + address
+            found.append(Address(option, address, source, speaks or protocol, option in proxied))
+    shared.check_used()
+    return tuple(found)
+
+
+def _is_file(address: str) -> bool:
+    return address.startswith(("/", ".")) or (":" not in address and not address.startswith("@"))
+
+
+class _Shared:
+    """The addresses of `--shared-socket`. In uWSGI they are bound before the user is changed, as all are here."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._addresses: list[str] = config.get("shared-socket")
+        self._used: set[int] = set()
+
+    def resolve(self, written: str, option: str, source: Optional[str]) -> str:
+        """ "=0" -> the first one; other addresses as they are."""
+        if not written.startswith("="):
+            return written
+        number = written[1:]
+        if not number.isdigit() or int(number) >= len(self._addresses):
+            raise ConfigError(f"there is no shared-socket with the number {number!r}, they count from 0", option, written, source)
+        if int(number) in self._used:
+            raise ConfigError("this shared-socket serves another option already", option, written, source)
+        self._used.add(int(number))
+        return self._addresses[int(number)]
+
+    def check_used(self) -> None:
+        for index, address in enumerate(self._addresses):
+            if index not in self._used:
+                raise ConfigError(
+                    f"nothing is served there: write --http-socket ={index} or --socket ={index}, too",
+                    "shared-socket", address, self._config.source("shared-socket", index),
+                )  # fmt: skip
+
+
+def _check_modifiers(config: Config) -> None:
+    for option in ("http-socket-modifier1", "http-socket-modifier2"):
+        value = config.get(option)
+        if value:
+            raise ConfigError(
+                "requests are served by Python, which has the modifiers 0 and 0; other languages need their own server",
+                option, str(value), config.source(option),
+            )  # fmt: skip
