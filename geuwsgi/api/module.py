@@ -25,12 +25,14 @@ from .. import EMULATED_UWSGI
 from ..log import log
 from ..server import suspend
 from ..server.request import Request, find_request
+from ..server.routes.engine import Routes
 from ..server.threads import threaded
 from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
 from . import async_, channel, context, files, lock, logging, network, process, request, sharedarea, websocket
 from .magic import magic_table
+from .procname import set_process_title
 from .state import App, ModuleSettings, RunningServer, state
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "call_atexit",
     "call_post_fork_hook",
     "install",
+    "serve_routes",
     "set_worker",
     "update_scoreboard",
     "user_deadlines",
@@ -134,6 +137,15 @@ def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> 
     server.suspend = suspend.suspend
     server.after_request = _after_request
     server.environ_extra.update({name: value and _anywhere(value) for name, value in async_.environ_extra().items()})
+
+
+def serve_routes(routes: Routes, worker_id: int) -> None:
+    """Give the rules of the internal routing what they need of this worker."""
+    services = routes.services
+    services.worker_id = worker_id
+    services.sockets = state.settings.sockets
+    services.set_harakiri = process.set_user_harakiri
+    services.set_process_name = set_process_title
 
 
 def set_worker(worker_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional, Union
 
 from ..errors import ConfigError
@@ -20,7 +20,10 @@ _YES = frozenset(("true", "on", "yes", "1", ""))
 
 
 #: Arguments in which a semicolon is nothing that looks like a comment.
-_COMMANDS = ("COMMAND", "PIDFILE COMMAND", "FILE COMMAND", "ACTION", "FILE ACTION", "KEYS", "KEY=VALUE", "NAME=VALUE")
+_COMMANDS = (
+    *("COMMAND", "PIDFILE COMMAND", "FILE COMMAND", "ACTION", "FILE ACTION", "KEYS", "KEY=VALUE", "NAME=VALUE"),
+    *("REGEXP ACTION", "CONDITION ACTION", "STATUS ACTION", "NAME: VALUE"),
+)
 
 
 class Config:
@@ -48,13 +51,16 @@ class Config:
         self.magic_table: dict[str, str] = dict(magic_table or {})
         self._values: dict[str, list[Scalar]] = {}
         self._sources: dict[str, list[str]] = {}
+        self._order: list[tuple[str, Scalar, str]] = []
         ignored: list[Entry] = []
         unknown: list[Entry] = []
         for entry in entries:
             self.opt[entry.name] = True if entry.value is None else os.fsencode(entry.value)
             option = options.BY_NAME.get(entry.name)
             if option is not None:
-                self._values.setdefault(option.name, []).append(self._check(option, entry))
+                value = self._check(option, entry)
+                self._values.setdefault(option.name, []).append(value)
+                self._order.append((option.name, value, entry.source))
                 self._sources.setdefault(option.name, []).append(entry.source)
             elif entry.name in logic.CONDITIONS or entry.name in logic.ENDS or entry.placeholder:
                 pass
@@ -98,6 +104,14 @@ class Config:
         """
         sources = self._sources.get(options.BY_NAME[name].name)
         return sources[index] if sources else None
+
+    def in_order(self, names: Collection[str]) -> list[tuple[str, Scalar, str]]:
+        """(name, value, source) of all that was given of some options, in the order in which it was given.
+
+        Args:
+            names: canonical names.
+        """
+        return [given for given in self._order if given[0] in names]
 
     def _check(self, option: Option, entry: Entry) -> Scalar:
         value = entry.value

@@ -25,6 +25,7 @@ GROUPS = (
     "Websockets",
     "Channels",
     "Static files",
+    "Routing",
     "Process",
     "Reloading",
     "Hooks",
@@ -392,9 +393,111 @@ OPTIONS: tuple[Option, ...] = (
         metavar="NAME MESSAGE",
     ),
     # Static files
-    Option("check-static", "str", "look here for a file before asking the application", "Static files", "DIR", repeatable=True),
+    Option(
+        "check-static",
+        "str",
+        "look here for a file before asking the application",
+        "Static files",
+        metavar="DIR",
+        aliases=("static-check",),
+        repeatable=True,
+    ),
+    _flag("check-static-docroot", "Static files", "look in the directory that the front server names in DOCUMENT_ROOT"),
     Option("static-map", "str", "files below a path", "Static files", "/PATH=DIR", repeatable=True),
+    Option("static-map2", "str", "the same, with the path looked for in the directory, too", "Static files", "/PATH=DIR", repeatable=True),
     Option("static-index", "str", "the file served for a directory", "Static files", "NAME", repeatable=True),
+    Option("static-skip-ext", "str", "names that end like this are the application's", "Static files", "END", repeatable=True),
+    Option("static-safe", "str", "links may lead into this directory, too", "Static files", "DIR", repeatable=True),
+    Option(
+        "static-cache-paths",
+        "float",
+        "believe for so long where a link leads",
+        "Static files",
+        metavar="SECONDS",
+        default=0.0,
+        minimum=0,
+    ),
+    Option("mimefile", "str", "a file with media types", "Static files", "FILE", aliases=("mime-file",), repeatable=True),
+    *(
+        Option(f"static-expires{kind}{since}", "str", text, "Static files", metavar, repeatable=True)
+        for kind, what, metavar in (
+            ("", "files whose path matches", "REGEXP SECONDS"),
+            ("-path-info", "paths of URLs that match", "REGEXP SECONDS"),
+            ("-uri", "URLs that match", "REGEXP SECONDS"),
+            ("-type", "files of this media type", "TYPE=SECONDS"),
+        )
+        for since, text in (
+            ("", f"an Expires header for {what}: from now"),
+            ("-mtime", "the same, from the file's change on"),
+        )
+    ),
+    Option("static-gzip", "str", "look for FILE.br and FILE.gz where the path matches", "Static files", "REGEXP", repeatable=True),
+    _flag("static-gzip-all", "Static files", "the same for all files"),
+    Option(
+        "static-gzip-dir",
+        "str",
+        "the same for files below a directory",
+        "Static files",
+        metavar="DIR",
+        aliases=("static-gzip-prefix",),
+        repeatable=True,
+    ),
+    Option(
+        "static-gzip-ext",
+        "str",
+        "the same for names that end like this",
+        "Static files",
+        metavar="END",
+        aliases=("static-gzip-suffix",),
+        repeatable=True,
+    ),
+    Option(
+        "file-serve-mode",
+        "str",
+        "have the front server send the files: x-accel-redirect (nginx) or x-sendfile",
+        "Static files",
+        metavar="MODE",
+        aliases=("fileserve-mode",),
+    ),
+    _flag("honour-range", "Static files", "answer requests for a part of a file", always="ranges are always honoured"),
+    # Routing
+    *(
+        Option(f"{phase}{kind}", "str", f"{text}{when}", "Routing", metavar, repeatable=True)
+        for phase, when in (
+            ("route", ""),
+            ("error-route", ", once the status is known"),
+            ("response-route", ", before the head is sent"),
+            ("final-route", ", when the request is over"),
+        )
+        for kind, text, metavar in (
+            ("", "a rule for paths that match", "REGEXP ACTION"),
+            ("-host", "a rule for the Host header", "REGEXP ACTION"),
+            ("-uri", "a rule for the path with its query", "REGEXP ACTION"),
+            ("-qs", "a rule for the query", "REGEXP ACTION"),
+            ("-remote-addr", "a rule for the client's address", "REGEXP ACTION"),
+            ("-remote-user", "a rule for the user's name", "REGEXP ACTION"),
+            ("-referer", "a rule for the Referer header", "REGEXP ACTION"),
+            ("-user-agent", "a rule for the User-Agent header", "REGEXP ACTION"),
+            ("-status", "a rule for a status", "STATUS ACTION"),
+            ("-if", "a rule for when something holds", "CONDITION ACTION"),
+            ("-if-not", "a rule for when it does not", "CONDITION ACTION"),
+            ("-run", "do something in any case", "ACTION"),
+            ("-label", "a place where goto leads", "NAME"),
+        )
+        if phase != "route" or kind != "-status"
+    ),
+    Option("add-header", "str", "a header for all responses", "Routing", "NAME: VALUE", repeatable=True),
+    Option("del-header", "str", "take a header out of all responses", "Routing", "NAME", aliases=("rem-header",), repeatable=True),
+    Option(
+        "collect-header",
+        "str",
+        "make a header of the response a variable of the request, for rules",
+        "Routing",
+        metavar="NAME VARIABLE",
+        aliases=("response-header-collect",),
+        repeatable=True,
+    ),
+    Option("pull-header", "str", "the same, and take it out of the response", "Routing", "NAME VARIABLE", repeatable=True),
     # Process
     Option("attach-daemon", "str", "a program that runs as long as the server does", "Process", "COMMAND", repeatable=True),
     Option("attach-daemon2", "str", "the same: cmd=COMMAND,stopsignal=N,touch=FILE and so on", "Process", "KEYS", repeatable=True),
@@ -545,7 +648,11 @@ OPTIONS: tuple[Option, ...] = (
     _none("greenlet ugreen", "every request runs in a greenlet"),
     _none("plugins plugin need-plugin need-plugins", "what geuwsgi can do is built in, it loads no plugins", metavar="NAME"),
     _none("plugins-dir plugin-dir", "what geuwsgi can do is built in, it loads no plugins", metavar="DIR"),
-    _none("offload-threads offload-thread", "files are sent by sendfile from greenlets, no thread is needed", metavar="N"),
+    _none(
+        "offload-threads offload-thread",
+        "the kernel sends files: a client that takes its time holds no core",
+        metavar="N",
+    ),
     _none("tcp-nodelay", "connections always have TCP_NODELAY"),
     _none("close-on-exec close-on-exec2", "descriptors are never inherited by programs that are started"),
     _none("http-auto-chunked", "responses of unknown length are chunked in any case"),

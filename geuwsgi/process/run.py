@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ..config.config import Config
     from ..server.listener import Listener
     from ..server.loader import Mount
+    from ..server.routes.engine import Routes
     from .channels import Meeting
 
 
@@ -132,6 +133,7 @@ class Instance:
         listeners: bound sockets, with `--reuse-port` those of worker 1.
         more_listeners: with `--reuse-port` those of the workers behind it, a list for each.
         mounts: the loaded applications; empty in a master with `--lazy-apps`.
+        routes: the rules of the internal routing, None without any.
         daemons: attached ones.
         fifo: the pipe that takes commands, if one was asked for.
         meeting: where the workers' channels meet.
@@ -157,6 +159,7 @@ class Instance:
         self._asked: list[str] = []  # the address of each listener as the configuration has it
         self._unclaimed = list(self.inherited.sockets)
         self.mounts: list[Mount] = []
+        self.routes: Optional[Routes] = None
         self.daemons = Daemons(self.inherited.daemons)
         self.meeting: Optional[Meeting] = None
         self.fifo: Optional[MasterFifo] = None
@@ -197,6 +200,8 @@ class Instance:
         # Only now: they see the patched standard library.
         from ..api import module
         from ..server import loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
+        from ..server.routes.compiling import compile_routes
+        from ..server.static import StaticFiles
         from . import master, pypy, worker  # noqa: F401
         from .channels import Meeting, import_backend
         from .sharing import shared_areas
@@ -208,6 +213,11 @@ class Instance:
         )
         for warning in self.config.warnings:
             log(warning)
+        self.routes = compile_routes(
+            settings.route_settings(self.config),
+            StaticFiles(settings.static_settings(self.config)),
+            gateway=settings.gateway_settings(self.config),
+        )
         self._listen()
         self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
         self.write_pidfile()
@@ -239,7 +249,7 @@ class Instance:
     def _check_application(self) -> None:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
-        files_only = not asked.need_app and (self.config.get("check-static") or self.config.get("static-map"))
+        files_only = not asked.need_app and (settings.static_settings(self.config).any or settings.route_settings(self.config).rules)
         front_only = not asked.need_app and all(listener.forwards for listener in self.listeners)
         if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.

@@ -68,13 +68,15 @@ class Worker:
         self._asked = False
         self._line_watcher: Any = None
         self._autoreload: Any = None
-        files = self.settings.static
-        static = StaticFiles(files) if files.check or files.maps else None
+        static = StaticFiles(self.settings.static) if self.settings.static.any else None
         mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
-        application = application_for(mounts, static, instance.settings.manage_script_name)
+        routes = instance.routes
+        application = application_for(mounts, static, instance.settings.manage_script_name, routes)
         self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
         if instance.front is not None:
             self.server.front = instance.front.pool()
+        if routes is not None:
+            module.serve_routes(routes, worker_id)
         module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])
         assert instance.meeting is not None
         self.channels = self.server.channels = instance.meeting.hub_for_worker()

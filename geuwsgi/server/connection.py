@@ -127,6 +127,14 @@ class HTTPConnection:
             except ClientError:
                 pass
 
+    def give_core_back(self) -> None:
+        """The application has done its part, and what is left may take as long as the client likes."""
+        request = self.request
+        running = self.server.running
+        if request is not None and running.get(request.core) is request:
+            del running[request.core]
+            self.server.cores.release(request.core)
+
     # -- for applications that go beyond WSGI
 
     def disconnect(self) -> None:
@@ -259,8 +267,9 @@ class HTTPConnection:
                 self._failed(request, response, error)
         finally:
             self.request = self.response = None
-            del server.running[core]
-            server.cores.release(core)
+            if server.running.get(core) is request:
+                del server.running[core]
+                server.cores.release(core)
             try:
                 request.end()
             except Exception:

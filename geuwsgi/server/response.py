@@ -40,6 +40,7 @@ class Response:
         complete: all that was promised has been sent.
         refused: the server has answered in the application's place.
         keep_alive: the connection can serve another request after this.
+        ruled: what rules of the internal routing have to do with it; only there when they have (`routes.response`).
         until_closed: it goes to a front server, which takes the end of the connection for the end of the body.
     """
 
@@ -59,7 +60,10 @@ class Response:
         "head_sent",
         "keep_alive",
         "refused",
+        "ruled",
     )
+
+    ruled: Any
 
     def __init__(self, connection: HTTPConnection, request: Request, http11: bool, head_only: bool, keep_alive: bool) -> None:
         self._connection = connection
@@ -317,6 +321,9 @@ class Response:
             transport.send(head)
             return
         count = min(size, self._left)
+        if count > JOIN_LIMIT:
+            # From here on it is the kernel that works: a client that takes its time holds no core.
+            self._connection.give_core_back()
         if count <= JOIN_LIMIT:
             data = os.pread(fd, count, offset)
             sent = len(data)

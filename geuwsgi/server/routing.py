@@ -1,6 +1,6 @@
-"""Which application answers a request: static files first if there are any, then the mountpoint.
+"""Which application answers a request: static files first if there are any, then the rules of the internal routing, then the mountpoint.
 
-One application at "" and no static files need nothing of this: `application_for` returns the application itself.
+One application at "", no static files and no rules need nothing of this: `application_for` returns the application itself.
 """
 
 from __future__ import annotations
@@ -10,11 +10,19 @@ from typing import Any, Optional
 
 from ..log import log
 from .loader import Application, Mount
+from .request import find_request
+from .routes.context import BREAK, Context
+from .routes.engine import FINAL, REQUEST, Routes
+from .routes.response import rule
 from .static import StaticFiles
 
 
-def application_for(mounts: Sequence[Mount], static: Optional[StaticFiles], manage_script_name: bool) -> Application:
+def application_for(
+    mounts: Sequence[Mount], static: Optional[StaticFiles], manage_script_name: bool, routes: Optional[Routes] = None
+) -> Application:
     """The WSGI callable for the server, with no wrapper where none is needed."""
+    if routes is not None:
+        return RuledRouter(mounts, static, manage_script_name, routes)
     if static is None and len(mounts) == 1 and (not mounts[0].mountpoint or not manage_script_name):
         return mounts[0].application
     return Router(mounts, static, manage_script_name)
@@ -43,18 +51,24 @@ class Router:
         self.prefixes = [(point, point + "/") for point in points] if manage_script_name else []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self._split_path(environ)
+        # Static files see the shortened path, as in uWSGI: with an application on /x, --static-map /s=dir answers /x/s/... too.
+        if self.static is not None:
+            answer = self.static(environ, start_response)
+            if answer is not None:
+                return answer
+        return self._call(environ.get("SCRIPT_NAME", ""), environ, start_response)
+
+    def _split_path(self, environ: dict[str, Any]) -> None:
         path = environ["PATH_INFO"]
         for point, below in self.prefixes:
             if path == point or path.startswith(below):
                 environ["SCRIPT_NAME"] = point
                 environ["PATH_INFO"] = path[len(point) :]
                 break
-        # Static files see the shortened path, as in uWSGI: with an application on /x, --static-map /s=dir answers /x/s/... too.
-        if self.static is not None:
-            answer = self.static(environ, start_response)
-            if answer is not None:
-                return answer
-        application = self.by_mountpoint.get(environ.get("SCRIPT_NAME", ""), self.default)
+
+    def _call(self, point: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        application = self.by_mountpoint.get(point, self.default)
         if application is None:
             return self._nothing(start_response)
         return application(environ, start_response)  # type: ignore[no-any-return]
@@ -65,6 +79,50 @@ class Router:
         body = b"Not Found"
         start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+class RuledRouter(Router):
+    """The same with rules in between: they see the path that an application would see, and come before the file that was found for it.
+
+    What they do to the response is `RuledResponse`'s part.
+    """
+
+    def __init__(self, mounts: Sequence[Mount], static: Optional[StaticFiles], manage_script_name: bool, routes: Routes) -> None:
+        super().__init__(mounts, static, manage_script_name)
+        self.routes = routes
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = find_request()
+        assert request is not None
+        routes = self.routes
+        context = routes.context(request, environ)
+        response = request.connection.response
+        assert response is not None
+        rule(response, context)
+        if FINAL in routes.chains:
+            request.at_end = [*(request.at_end or ()), lambda: routes.finish(context)]
+        self._split_path(environ)
+        # Looked for before the rules, as in uWSGI: a rewritten path is the application's.
+        found = self.static.find(environ) if self.static is not None else None
+        if REQUEST in routes.chains and routes.run(REQUEST, context) == BREAK:
+            return self._answer(context, environ, start_response)
+        if found is not None and self.static is not None:
+            return self.static.serve(found, environ, start_response)
+        return self._call(environ.get("UWSGI_APPID") or environ.get("SCRIPT_NAME", ""), environ, start_response)
+
+    def _answer(self, context: Context, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer, context.answer = context.answer, None
+        if answer is not None:
+            return answer(environ, start_response)
+        if not context.disconnected:
+            if context.prepared or context.text:
+                start_response(context.prepared or "200 OK", [])
+                return []
+            # `break:` alone is to hang up.
+            context.disconnected = True
+            context.request.connection.disconnect()
+        context.request.connection.response.refused = True  # type: ignore[union-attr]
+        return []
 
 
 def warn_about_mounts(mounts: Sequence[Mount], manage_script_name: bool) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Optional
 
 #: Proxies on this machine.
 FORWARDED_ALLOW = ("127.0.0.1", "::1", "unix")
@@ -63,18 +65,98 @@ class WebSocketSettings:
 
 
 @dataclass(frozen=True)
+class Expiry:
+    """For which files an Expires header is sent, and what it says.
+
+    Attributes:
+        subject: what the pattern is searched for in: "file" (the real path), "path-info", "uri", or "type" (the whole media type).
+        pattern: a regular expression on text that has a character for each byte.
+        seconds: how much later.
+        mtime: later than the file's modification, not than now.
+    """
+
+    subject: str
+    pattern: re.Pattern[str]
+    seconds: int
+    mtime: bool = False
+
+
+@dataclass(frozen=True)
 class StaticSettings:
-    """Which files are served without asking the application.
+    """Which files are served without asking the application, and how.
 
     Attributes:
         check: directories tried for every request (`--check-static`).
+        check_docroot: the directory in the variable DOCUMENT_ROOT is tried, too (`--check-static-docroot`).
         maps: (prefix, directory or file) pairs (`--static-map`).
+        maps2: the same, with the whole path looked for in the directory (`--static-map2`).
         index: file names tried in a directory (`--static-index`).
+        skip: ends of names that are left to the application (`--static-skip-ext`).
+        safe: directories outside that links may lead to (`--static-safe`).
+        cache_seconds: how long a path's real name is believed without a look (`--static-cache-paths`).
+        mime_files: files with media types (`--mimefile`).
+        expires: the first that fits counts (`--static-expires` and relatives).
+        gzip_all: look for `.br` and `.gz` beside every file (`--static-gzip-all`).
+        gzip_prefixes: the same for files whose real path begins like this (`--static-gzip-dir`).
+        gzip_suffixes: the same for files whose name ends like this (`--static-gzip-ext`).
+        gzip_patterns: the same for files whose real path has this in it (`--static-gzip`).
+        redirect_header: the header by which the front server is told to send the file itself (`--file-serve-mode`), "" to send it.
     """
 
     check: tuple[str, ...] = ()
+    check_docroot: bool = False
     maps: tuple[tuple[str, str], ...] = ()
+    maps2: tuple[tuple[str, str], ...] = ()
     index: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    safe: tuple[str, ...] = ()
+    cache_seconds: float = 0.0
+    mime_files: tuple[str, ...] = ()
+    expires: tuple[Expiry, ...] = ()
+    gzip_all: bool = False
+    gzip_prefixes: tuple[str, ...] = ()
+    gzip_suffixes: tuple[str, ...] = ()
+    gzip_patterns: tuple[re.Pattern[str], ...] = ()
+    redirect_header: str = ""
+
+    @property
+    def any(self) -> bool:
+        """There is a place to look for files in."""
+        return bool(self.check or self.check_docroot or self.maps or self.maps2)
+
+
+@dataclass(frozen=True)
+class RouteRule:
+    """A rule of the internal routing, as it was given.
+
+    Attributes:
+        option: "route", "route-if", "final-route-status", and so on.
+        value: its value.
+        source: where it was given.
+    """
+
+    option: str
+    value: str
+    source: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class RouteSettings:
+    """The rules, in order, and what is done to the headers of all responses.
+
+    Attributes:
+        rules: of all phases.
+        add: headers to add (`--add-header`).
+        remove: names of headers to take away (`--del-header`).
+        collect: "NAME VARIABLE" of headers that become variables (`--collect-header`).
+        pull: the same for headers that leave the response (`--pull-header`).
+    """
+
+    rules: tuple[RouteRule, ...] = ()
+    add: tuple[RouteRule, ...] = ()
+    remove: tuple[RouteRule, ...] = ()
+    collect: tuple[RouteRule, ...] = ()
+    pull: tuple[RouteRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +169,7 @@ class ServerSettings:
         http: see HTTPSettings.
         websocket: see WebSocketSettings.
         static: see StaticSettings.
+        routes: see RouteSettings.
         server_name: SERVER_NAME of the environ: the host's name.
         multiprocess: more than one worker (`wsgi.multiprocess`).
         threads: real threads that run the application (`--threads`); 0 for greenlets.
@@ -98,6 +181,7 @@ class ServerSettings:
     http: HTTPSettings = HTTPSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     static: StaticSettings = StaticSettings()
+    routes: RouteSettings = RouteSettings()
     server_name: str = "localhost"
     multiprocess: bool = False
     threads: int = 0

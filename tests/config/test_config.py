@@ -221,7 +221,7 @@ def test_a_game_as_it_is(tmp_path: Path) -> None:
     assert asked.get("http-socket") == [":8080"]
     assert asked.get("attach-daemon") == ["redis-server --port 6380"]
     assert asked.get("check-static") == [f"{tmp_path.resolve()}/static"]
-    assert asked.warnings == ["offload-threads (x.ini:5) has no effect: files are sent by sendfile from greenlets, no thread is needed"]
+    assert asked.warnings == ["offload-threads (x.ini:5) has no effect: the kernel sends files: a client that takes its time holds no core"]
 
 
 PROBE = """

@@ -1,0 +1,172 @@
+"""Actions that answer a request."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Callable
+
+from ....log import log
+from ..conditions import path
+from ..context import BREAK, NEXT, Context, header_value, url
+from ..engine import Action
+from .workshop import Workshop, key_values
+
+_PLAIN = ("Content-Type", "text/plain")
+
+
+def status_line(text: str) -> str:
+    """A status with its reason, which is found where it was left out."""
+    text = header_value(text)
+    if len(text) > 4:
+        return text
+    try:
+        return f"{text[:3]} {HTTPStatus(int(text[:3])).phrase}"
+    except ValueError:
+        return f"{text[:3]} Unknown"
+
+
+def stop(argument: str, workshop: Workshop) -> Action:
+    """break: no further rules and no application: a status without a body, or, without a status, no answer at all."""
+    if not argument.strip():
+        return _silence
+    workshop.must_be_able_to_answer("break")
+    if not argument[:3].isdigit() or argument[3:4] not in ("", " "):
+        raise ValueError("a status belongs there, such as 403 Forbidden, or nothing")
+    status = workshop.template(argument.strip())
+    return lambda context: context.respond(status_line(status(context)), [_PLAIN, ("Connection", "close")], b"")
+
+
+def _silence(context: Context) -> int:
+    return BREAK
+
+
+def give(argument: str, workshop: Workshop) -> Action:
+    """return, break-with-status: a status, with its reason as the body."""
+    workshop.must_be_able_to_answer("return")
+    if not argument[:3].isdigit() or argument[3:4] not in ("", " "):
+        raise ValueError("a status belongs there, such as 404")
+    status = status_line(argument[:3])
+    body = status[4:].encode("latin-1")
+    return lambda context: context.respond(status, [_PLAIN], body)
+
+
+def _redirect(status: str, text: bytes) -> Callable[[str, Workshop], Action]:
+    def make(argument: str, workshop: Workshop) -> Action:
+        """redirect, redirect-301 and their relatives: to another address."""
+        workshop.must_be_able_to_answer("redirect")
+        target = workshop.template(argument.strip())
+        return lambda context: context.respond(status, [("Location", url(target(context)))], text)
+
+    return make
+
+
+def _send(end: str) -> Callable[[str, Workshop], Action]:
+    def make(argument: str, workshop: Workshop) -> Action:
+        """send, send-crnl: text in front of the body."""
+        workshop.must_be_able_to_answer("send")
+        text = workshop.template(argument)
+
+        def action(context: Context) -> int:
+            context.text += (text(context) + end).encode("latin-1")
+            return NEXT
+
+        return action
+
+    return make
+
+
+def _static(missing: int) -> Callable[[str, Workshop], Action]:
+    def make(argument: str, workshop: Workshop) -> Action:
+        """static, static-next: a file, with all that --static-map does for one."""
+        workshop.must_be_able_to_answer("static")
+        name, files = workshop.template(argument.strip()), workshop.files
+
+        def action(context: Context) -> int:
+            found = files.find_path(path(name(context)))
+            if found is not None:
+                context.answer = lambda environ, start_response: files.serve(found, environ, start_response)
+                return BREAK
+            return missing if missing == NEXT else context.respond("404 Not Found", [_PLAIN], b"Not Found")
+
+        return action
+
+    return make
+
+
+_FILE_KEYS = {
+    "filename": "filename",
+    "status": "status",
+    "content_type": "content_type",
+    "mime": "mime",
+    **dict.fromkeys(("nocl", "no_cl", "no_content_length"), "no_length"),
+}
+
+
+def _file(missing: int) -> Callable[[str, Workshop], Action]:
+    def make(argument: str, workshop: Workshop) -> Action:
+        """file, sendfile, fastfile and their -next relatives: a file as it is: no ranges, no dates.
+
+        Source: uWSGI's `uwsgi_routing_func_file`, where they differ in how the bytes travel. Here the kernel sends them in any case.
+        """
+        workshop.must_be_able_to_answer("file")
+        # A name alone is short for filename=.
+        keys = key_values(argument, _FILE_KEYS) if "=" in argument else {"filename": argument}
+        if not keys.get("filename"):
+            raise ValueError("write it as file:filename=NAME[,status=200 OK][,content_type=text/html][,mime=1]")
+        name = workshop.template(keys["filename"])
+        status = workshop.template(keys.get("status", "200 OK"))
+        content_type = keys.get("content_type", "text/html")
+        files = workshop.files
+
+        def action(context: Context) -> int:
+            wanted = path(name(context))
+            try:
+                file = open(wanted, "rb", buffering=0)  # noqa: SIM115 - the response closes it
+                size = _size(file)
+            except (OSError, ValueError):
+                return missing if missing == NEXT else context.respond("404 Not Found", [_PLAIN], b"Not Found")
+            kind = (files.known_type(wanted) if "mime" in keys else None) or content_type
+            headers = [("Content-Type", kind)]
+            if "no_length" not in keys:
+                headers.append(("Content-Length", str(size)))
+            line = status_line(status(context))
+
+            def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+                start_response(line, headers)
+                return environ["wsgi.file_wrapper"](file, 65536)  # type: ignore[no-any-return]
+
+            context.answer = answer
+            return BREAK
+
+        return action
+
+    return make
+
+
+def _size(file: Any) -> int:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        log(f"[uwsgi-route] {file.name} is no regular file")
+        raise OSError("not a regular file")
+    return status.st_size
+
+
+ACTIONS = {
+    "break": stop,
+    "return": give,
+    "break-with-status": give,
+    "redirect": _redirect("302 Found", b"Moved"),
+    "redirect-302": _redirect("302 Found", b"Moved"),
+    "redirect-301": _redirect("301 Moved Permanently", b"Moved Permanently"),
+    "redirect-permanent": _redirect("301 Moved Permanently", b"Moved Permanently"),
+    "send": _send(""),
+    "send-crnl": _send("\r\n"),
+    "static": _static(BREAK),
+    "static-next": _static(NEXT),
+    **dict.fromkeys(("file", "sendfile", "fastfile"), _file(BREAK)),
+    **dict.fromkeys(("file-next", "sendfile-next", "fastfile-next"), _file(NEXT)),
+}
