@@ -57,6 +57,7 @@ export class Classic extends Net {
   receive(data) {
     const message = JSON.parse(data), { world, handlers } = this;
     if (message.c === "p") { super.receive(JSON.stringify({ t: "pong", n: message.n })); return; }
+    this.heard = performance.now();
     this.in.messages++;
     this.in.bytes += data.length;
     handlers.message({ t: "classic" });  // a sign of life

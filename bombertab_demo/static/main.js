@@ -61,7 +61,7 @@ const heed = {
     sessionStorage.setItem(`token ${message.room}`, message.token);
     world.slot = message.slot;
     hud.clearLog();
-    hud.note("Enter to talk, F3 for the connection.");
+    if (matchMedia("(pointer: fine)").matches) hud.note("Enter to talk, F3 for the connection.");
     for (const said of message.chat) hud.said(said.slot, said.name, said.text);
     watching();
   },
@@ -78,6 +78,7 @@ const heed = {
 
 function watching() {
   $("watch").textContent = world.slot === null ? "Play" : "Watch";
+  $("game").classList.toggle("watching", world.slot === null);
   input.release();
 }
 

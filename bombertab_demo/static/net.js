@@ -1,6 +1,7 @@
 // The connection: one websocket, found again when it is lost, with figures for the overlay and ?lag=150 for trying out bad networks.
 
 const COMMANDS = 1, MOVES = 2;
+const DEAD = 4000;  // ms without an answer, after which a connection is taken for dead: the browser may need minutes to find out
 const half = Math.min(2000, Number(new URLSearchParams(location.search).get("lag")) || 0) / 2;
 
 export class Net {
@@ -18,7 +19,7 @@ export class Net {
     this.pings = new Map();
     this.pingNumber = 0;
     this.connect();
-    this.timer = setInterval(() => this.sendPing(), 1000);
+    this.timer = setInterval(() => this.check(), 1000);
     addEventListener("online", () => this.retry());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.retry(); });
     // A browser may keep a page that was left, connection and all, for the way back.
@@ -30,6 +31,7 @@ export class Net {
 
   connect() {
     const socket = this.socket = new WebSocket(this.url);
+    this.heard = performance.now();
     socket.binaryType = "arraybuffer";
     const late = (handle) => (event) => {
       if (half) setTimeout(() => this.socket === socket && handle(event), half);
@@ -55,6 +57,20 @@ export class Net {
     this.connect();
   }
 
+  // Once a second. Two looks in a row: a page that has just been woken up first gets what has come meanwhile.
+  check() {
+    const silent = this.socket.readyState < WebSocket.CLOSING && performance.now() - this.heard > DEAD && (this.pings.size || !this.open);
+    if (silent && this.doubtful) {
+      const dead = this.socket;
+      this.socket = null;  // none of its events is heard any more
+      dead.close();
+      this.ping = null;
+      this.handlers.close({ code: 1006, reason: "" });
+      this.connect();
+    } else this.sendPing();
+    this.doubtful = silent && !this.doubtful;
+  }
+
   end() {
     this.ended = true;
     clearTimeout(this.again);
@@ -63,6 +79,7 @@ export class Net {
   }
 
   receive(data) {
+    this.heard = performance.now();
     this.in.messages++;
     if (typeof data === "string") {
       this.in.bytes += data.length;

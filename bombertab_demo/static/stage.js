@@ -147,9 +147,16 @@ export class Stage {
     const { c, t, world } = this, size = Math.max(t * 0.27, 10 * (devicePixelRatio || 1)), colours = palette();
     c.font = `700 ${size}px system-ui, sans-serif`;
     c.textAlign = "center"; c.textBaseline = "bottom"; c.lineJoin = "round";
-    for (const one of players) {
+    // Whole, and none on another: the own one stands where it belongs, others make room.
+    const placed = [];
+    for (const one of [...players].sort((a, b) => b.me - a.me || a.slot - b.slot)) {
       if (one.dead) continue;
-      const y = one.y - t * 0.66, x = Math.min(this.canvas.width - t * 0.6, Math.max(t * 0.6, one.x));
+      const half = c.measureText(one.name).width / 2 + size * 0.15, x = Math.min(this.canvas.width - half, Math.max(half, one.x));
+      let y = one.y - t * 0.66;
+      for (const other of placed)
+        if (Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < size) y = other.y - size * 1.05;
+      placed.push({ x, y, half });
+      placed.sort((a, b) => b.y - a.y);
       c.globalAlpha = one.bot ? 0.7 : 1;
       c.lineWidth = size * 0.3; c.strokeStyle = colours.nameEdge; c.strokeText(one.name, x, y);
       c.fillStyle = one.me ? colour(one.hue, colours.glow === 1 ? 78 : 34, 90) : colours.name; c.fillText(one.name, x, y);

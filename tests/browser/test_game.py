@@ -14,10 +14,22 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from bombertab_demo.game.motion import walk
 from tests.harness.browser import serious_messages, start_chromium
+from tests.harness.network import Network
 from tests.harness.programs import ROOT
 from tests.harness.wait import wait_until
 
 pytestmark = pytest.mark.browser
+
+#: Those of the elements on which something else lies, in the middle or at an edge, or which are cut off by the one around them.
+HIDDEN = """
+return arguments[0].filter((name) => {
+  const element = document.querySelector(name), box = element.getBoundingClientRect(), around = element.closest("aside, header, #pads");
+  const x = box.x + box.width / 2, y = box.y + box.height / 2;
+  const places = [[x, y], [x, box.y + 3], [x, box.bottom - 3], [box.x + 3, y], [box.right - 3, y]];
+  const seen = ([x, y]) => { const top = document.elementFromPoint(x, y); return element.contains(top) || top?.contains(element); };
+  return !places.every(seen) || around.scrollHeight > around.clientHeight + 1;
+});
+"""
 
 #: Chromium keeps connections open for later, also some that it never uses: they are to end before the test looks for what is left.
 ARGUMENTS = (
@@ -156,11 +168,17 @@ def test_two_pages_play_a_match(server: Callable[..., Any], pair: Any, artifacts
         player.leave()
 
 
-def test_a_bad_network_feels_right(server: Callable[..., Any], pair: Any) -> None:
+@pytest.mark.parametrize("real", [False, True], ids=["pretended", "real"])
+def test_a_bad_network_feels_right(server: Callable[..., Any], pair: Any, real: bool) -> None:
     """With 150 ms there and back the own player moves at once, ends where the server says, and is hardly ever corrected."""
     game = server(None, *ARGUMENTS)
-    ada = Player(pair[0], game.url, "Ada", "far", "?lag=150&bots=0")
-    grace = Player(pair[1], game.url, "Grace", "far", "?bots=0", hue=130)
+    with Network(game.port, delay=0.075 if real else 0) as network:
+        play_from_afar(game.url, f"http://127.0.0.1:{network.port}", "?bots=0" if real else "?lag=150&bots=0", pair)
+
+
+def play_from_afar(near: str, far: str, query: str, pair: Any) -> None:
+    ada = Player(pair[0], far, "Ada", "far", query)
+    grace = Player(pair[1], near, "Grace", "far", "?bots=0", hue=130)
     ada.until("return bombertab.world.playing && bombertab.net.ping !== null", deadline=60)
     assert 140 <= ada.run("return bombertab.net.ping") < 400
     result = ada.driver.execute_async_script(
@@ -228,6 +246,25 @@ def test_a_lost_connection_gets_its_player_back(server: Callable[..., Any], pair
         player.leave()
 
 
+def test_a_connection_that_is_silently_dead(server: Callable[..., Any], pair: Any) -> None:
+    """Nobody tells the page: neither FIN nor RST comes. It finds out, and is back in time."""
+    game = server(None, *ARGUMENTS, "--set", "bombertab-back-within=10")
+    with Network(game.port) as network:
+        ada = Player(pair[0], f"http://127.0.0.1:{network.port}", "Ada", "tunnel", "?bots=0")
+        grace = Player(pair[1], game.url, "Grace", "tunnel", "?bots=0", hue=130)
+        ada.until("return bombertab.world.playing", deadline=60)
+        ada.run("window.before = bombertab.net.socket")
+        network.swallow()
+        ada.until("return bombertab.net.socket !== before && bombertab.net.open && bombertab.world.ready", deadline=10)
+        ada.until("return bombertab.world.slot === 0")
+        ada.keys("keydown", "ArrowRight")
+        grace.until("return bombertab.world.players.get(0).seen.x > 360 + 240")
+        ada.keys("keyup", "ArrowRight")
+        assert grace.run("return bombertab.world.seats.size") == 2
+        for player in (ada, grace):
+            player.leave()
+
+
 @pytest.mark.parametrize(("width", "height", "touch"), [(360, 740, True), (740, 360, True), (1280, 800, False), (3840, 2160, False)])
 def test_every_screen_shows_everything(
     server: Callable[..., Any], pair: Any, artifacts: Path, width: int, height: int, touch: bool
@@ -244,7 +281,7 @@ def test_every_screen_shows_everything(
             driver.execute_script("localStorage.clear()")
             assert driver.execute_script("return document.documentElement.scrollWidth") <= width
             driver.save_screenshot(str(artifacts / f"game-lobby-{width}-{scheme}.png"))
-            ada = Player(driver, game.url, "Ada", f"screen {width} {scheme}", f"?{scheme}")
+            ada = Player(driver, game.url, "Ada", f"screen {width} {scheme}", f"?{scheme}&bots=8")
             ada.until("return bombertab.world.phase === 'playing'")
             box = driver.execute_script(
                 "const b = document.querySelector('#arena').getBoundingClientRect(); return [b.x, b.y, b.right, b.bottom]"
@@ -254,10 +291,14 @@ def test_every_screen_shows_everything(
             assert box[2] - box[0] >= min(width * 0.45, height * 0.8)
             assert driver.execute_script("return document.documentElement.scrollWidth") <= width
             assert driver.find_element(By.ID, "drop").is_displayed() == touch
+            assert ada.run(HIDDEN, ["#bots", "#watch", "#seats li:last-child", "#out", *(["#pad", "#drop"] if touch else ["#words"])]) == []
             driver.save_screenshot(str(artifacts / f"game-{width}-{scheme}.png"))
             if touch:
                 driver.find_element(By.ID, "drop").click()
                 ada.until("return [...bombertab.world.bombs.values()].some((bomb) => bomb.owner === bombertab.world.slot)")
+            driver.find_element(By.ID, "watch").click()
+            ada.until("return bombertab.world.slot === null")
+            assert not driver.find_element(By.ID, "drop").is_displayed(), "who looks on has nothing to steer"
             assert [message for message in serious_messages(driver) if "favicon" not in message] == []
             ada.leave()
     finally:
