@@ -61,7 +61,7 @@ const heed = {
     sessionStorage.setItem(`token ${message.room}`, message.token);
     world.slot = message.slot;
     hud.clearLog();
-    if (matchMedia("(pointer: fine)").matches) hud.note("Enter to talk, F3 for the connection.");
+    if (!matchMedia("(pointer: coarse)").matches) hud.note("Enter to talk, F3 for the connection.");
     for (const said of message.chat) hud.said(said.slot, said.name, said.text);
     watching();
   },
