@@ -18,6 +18,8 @@ from tests.harness.programs import ROOT
 from tests.harness.redis import RedisServer
 from tests.harness.servers import UWSGI, Geuwsgi, server_environment
 
+pytest_plugins = ["tests.harness.grades"]
+
 StartServer = Callable[..., Geuwsgi]
 
 

@@ -168,6 +168,7 @@ def test_two_pages_play_a_match(server: Callable[..., Any], pair: Any, artifacts
         player.leave()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("real", [False, True], ids=["pretended", "real"])
 def test_a_bad_network_feels_right(server: Callable[..., Any], pair: Any, real: bool) -> None:
     """With 150 ms there and back the own player moves at once, ends where the server says, and is hardly ever corrected."""

@@ -110,6 +110,7 @@ def percentile(crowd: Crowd, publisher: Member) -> float:
     return sorted(latencies)[len(latencies) * 99 // 100]
 
 
+@pytest.mark.alone
 def test_one_who_does_not_read(crowd: Crowd, members: Connect) -> None:
     publisher = Member(f"ws://127.0.0.1:{crowd.sockets[0].getpeername()[1]}")
     try:

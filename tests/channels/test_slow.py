@@ -89,6 +89,7 @@ def test_a_publisher_in_a_loop_lets_others_have_their_turn(server: StartServer, 
     assert len(room[0].hear(1000)) == 1000
 
 
+@pytest.mark.alone
 def test_a_large_room_beside_one_who_does_not_read(server: StartServer, members: Connect) -> None:
     """In a room that is served in batches, the others hear everything in order beside one that is stuck."""
     running = server("channels.py", "--gevent", "2000", "--channel-queue", "5", "--websockets-ping-freq", "0")

@@ -11,8 +11,7 @@ import pytest
 
 from geuwsgi import accel
 from tests.conformance.case import Connect
-
-_grades: Counter[str] = Counter()
+from tests.harness.grades import GRADES
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,4 @@ def endpoint(request: pytest.FixtureRequest, shared_server: Callable[..., Any]) 
 @pytest.fixture
 def grades() -> Counter[str]:
     """How many cases have had which grade so far; told at the end of the run."""
-    return _grades
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _grades:
-        terminalreporter.write_line("conformance: " + ", ".join(f"{count} {grade}" for grade, count in sorted(_grades.items())))
+    return GRADES

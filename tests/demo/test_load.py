@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
+import pytest
 import requests
 
 from tests.demo.page import ARGUMENTS, Page
@@ -17,6 +18,7 @@ SECONDS = 20
 PERIOD = 1000 / 30  # ms
 
 
+@pytest.mark.alone
 def test_the_tick_keeps_its_time(server: Callable[..., Geuwsgi], open_page: Callable[..., Page], artifacts: Path) -> None:
     game = server(None, *ARGUMENTS, "--set", "bombertab-back-within=1")
     pages = [open_page(game, f"load {number}", "watcher", watch=True, fill=BOTS) for number in range(ROOMS)]

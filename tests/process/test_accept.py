@@ -63,6 +63,7 @@ def whose(sockets: list[socket.socket]) -> Counter[str]:
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("pause", [0.0, 0.001], ids=["at once", "one a millisecond"])
 def test_a_thousand_connections_and_four_workers(server: StartServer, app: str, pause: float) -> None:
     running = server(None, "--master", "-p", "4", "--wsgi-file", app, "-L")
@@ -109,6 +110,7 @@ def test_one_that_does_not_come_hangs_nobody(server: StartServer, app: str, how:
         sock.close()
 
 
+@pytest.mark.alone
 class TestReusePort:
     def test_the_kernel_distributes(self, server: StartServer, app: str) -> None:
         running = server(None, "--master", "-p", "4", "--wsgi-file", app, "-L", "--reuse-port")

@@ -141,6 +141,7 @@ class TestDeaths:
         running.wait_log(f"worker 1 killed successfully (pid: {old.pid})\nRespawned uWSGI worker 1")
         assert ask(running, "1") == 1
 
+    @pytest.mark.alone
     def test_killed_under_load(self, server: StartServer, probe: str) -> None:
         """The port never refuses, only the killed worker's connections are lost, and nothing grows."""
         running = server(None, "--master", "-p", "3", "--wsgi-file", probe, "-L")

@@ -49,6 +49,7 @@ def sleepers(server: Geuwsgi) -> list[int]:
     return [process.pid for process in psutil.Process(server.pid).children(recursive=True) if process.name() == "sleep"]
 
 
+@pytest.mark.alone
 class TestUnderLoad:
     @pytest.mark.parametrize("lazy", [[], ["--lazy-apps"]], ids=["", "lazy"])
     def test_ten_in_a_row(self, server: StartServer, app: Path, lazy: list[str]) -> None:
