@@ -114,7 +114,7 @@ def test_what_kind_of_message_is_sent() -> None:
     ]
 
 
-@pytest.mark.parametrize("message", [bytearray(b"x"), memoryview(b"x"), None, 1, ["x"]], ids=repr)
+@pytest.mark.parametrize("message", [bytearray(b"x"), memoryview(b"x"), None, 1, ["x"]])
 def test_what_cannot_be_sent(message: Any) -> None:
     def talk(environ: Any) -> None:
         uwsgi.websocket_handshake()
