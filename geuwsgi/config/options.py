@@ -148,6 +148,26 @@ OPTIONS: tuple[Option, ...] = (
         metavar="ADDRESS",
         repeatable=True,
     ),
+    Option(
+        "https",
+        "str",
+        "serve https and wss here, with these PEM files; CLIENT_CA asks clients for a certificate, !CLIENT_CA demands one",
+        "Addresses",
+        metavar="ADDRESS,CERT,KEY[,CIPHERS[,CLIENT_CA]]",
+        repeatable=True,
+    ),
+    Option("https-socket", "str", "the same", "Addresses", metavar="ADDRESS,CERT,KEY[,CIPHERS[,CLIENT_CA]]", repeatable=True),
+    Option(
+        "https-dev", "str", "serve https and wss here, with a certificate for localhost made now", "Addresses", "ADDRESS", repeatable=True
+    ),
+    Option(
+        "http-to-https",
+        "str",
+        "send clients that come here on to https, on PORT or the usual one",
+        "Addresses",
+        metavar="ADDRESS[,PORT]",
+        repeatable=True,
+    ),
     Option("listen", "int", "length of the queue of connections not yet accepted", "Addresses", "N", "l", default=1024, minimum=1),
     _flag("reuse-port", "Addresses", "a socket for each worker (SO_REUSEPORT), among which the kernel distributes connections"),
     Option(
@@ -272,6 +292,26 @@ OPTIONS: tuple[Option, ...] = (
         for last in "12"
         for name in [f"http-socket-modifier{last}"]
     ),
+    Option(
+        "sni",
+        "str",
+        "another certificate for https clients that ask for this host; *.example.com stands for one label",
+        "HTTP",
+        metavar="NAME CERT,KEY[,CIPHERS[,CLIENT_CA]]",
+        repeatable=True,
+    ),
+    Option(
+        "sni-regexp",
+        "str",
+        "the same for hosts that match",
+        "HTTP",
+        metavar="PATTERN CERT,KEY[,CIPHERS[,CLIENT_CA]]",
+        repeatable=True,
+    ),
+    Option("sni-dir", "str", "the same for hosts that have NAME.crt and NAME.key here, and maybe NAME.ca for clients", "HTTP", "DIR"),
+    Option("sni-dir-ciphers", "str", "ciphers for those", "HTTP", "CIPHERS"),
+    _flag("https-export-cert", "HTTP", "the client's certificate as PEM in the environ: HTTPS_CC"),
+    Option("ssl-option", "int", "bits to add to OpenSSL's options", "HTTP", "N", repeatable=True, minimum=0),
     _flag("http-websockets", "HTTP", "carry websockets", always="every HTTP address carries websockets"),
     # Router
     Option(
@@ -657,6 +697,7 @@ OPTIONS: tuple[Option, ...] = (
     _none("close-on-exec close-on-exec2", "descriptors are never inherited by programs that are started"),
     _none("http-auto-chunked", "responses of unknown length are chunked in any case"),
     _none("wsgi-manage-chunked-input", "chunked request bodies are read in any case"),
+    _none("https-session-context", "sessions are kept by the clients, and no other server takes them", metavar="NAME"),
     _none("ignore-sigpipe", "SIGPIPE is never reported"),
     _none("http-processes http-workers", "each worker forwards what it accepts: --processes says how many there are", metavar="N"),
     _none("http-events http-buffer-size", "the number of events and the size of buffers are not fixed", metavar="N"),

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import ConfigError
+from . import tls
 
 if TYPE_CHECKING:
     from ..config.config import Config
     from ..server.listener import Listener
+    from ..server.settings import TLSSettings
 
 #: Options that bind, in the order in which they do, and what is spoken there; "" for what `--protocol` says.
 _BINDING = {"http": "http", "http-socket": "http", "socket": "", "uwsgi-socket": "uwsgi"}
@@ -30,6 +32,8 @@ class Address:
         source: where it was given.
         protocol: what is spoken there, "http" or "uwsgi".
         proxied: connections begin with a PROXY protocol header.
+        tls: what is shown and asked of clients in TLS; None for a plain address.
+        to_https: clients are sent on to https, on this port ("" for the usual one); None where they are served.
     """
 
     option: str
@@ -37,14 +41,16 @@ class Address:
     source: Optional[str]
     protocol: str = "http"
     proxied: bool = False
+    tls: Optional[TLSSettings] = None
+    to_https: Optional[str] = None
 
     def describe(self, listener: Listener, forwards: bool) -> Listener:
-        """The listener, which is bound to this address, with what is to be done there."""
-        return replace(listener, protocol=self.protocol, proxied=self.proxied, forwards=forwards)
+        """The listener, which is bound to this address, with what is to be done there, but for certificates."""
+        return replace(listener, protocol=self.protocol, proxied=self.proxied, forwards=forwards, to_https=self.to_https)
 
 
 def addresses(config: Config) -> tuple[Address, ...]:
-    """All of them.
+    """All of them. To be called in the directory in which the server was started, where relative paths of certificates begin.
 
     Raises:
         ConfigError: something about them that cannot be.
@@ -66,6 +72,11 @@ def addresses(config: Config) -> tuple[Address, ...]:
             if config.get("abstract-socket") and _is_file(address):
                 address = "@" + address
             found.append(Address(option, address, source, speaks or protocol, option in proxied))
+    for port in tls.ports(config):
+        address = shared.resolve(port.address, port.option, port.source)
+        if config.get("abstract-socket") and _is_file(address):
+            address = "@" + address
+        found.append(Address(port.option, address, port.source, "http", port.option in proxied, port.tls, port.to_https))
     shared.check_used()
     return tuple(found)
 

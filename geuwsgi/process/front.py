@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
+from ..config.options import BY_NAME
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def front(config: Config) -> Optional[Front]:
             if config.given(name) and config.get(name) is not False:
                 config.warnings.append(f"{name} ({config.source(name)}) has no effect: {why or 'there is no http-to'}")
         return None
-    if not any(config.get(name) for name in FORWARDING if name == "http"):
+    if not any(config.get(name) for name in FORWARDING if name in BY_NAME):
         raise ConfigError("nothing comes in that could be forwarded; add http = :8080", "http-to", None, config.source("http-to"))
     from ..server.gateway.settings import GatewaySettings
 

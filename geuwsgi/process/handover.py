@@ -74,6 +74,7 @@ class Handover:
         workers: those that serve.
         daemons: those that run.
         meeting: the directory where the workers' channels meet, "" for none.
+        pems: the descriptor of what stood in the files of certificates, -1 without.
     """
 
     reloads: int = 0
@@ -81,6 +82,7 @@ class Handover:
     workers: list[OldWorker] = field(default_factory=list)
     daemons: list[OldDaemon] = field(default_factory=list)
     meeting: str = ""
+    pems: int = -1
 
     def descriptors(self) -> list[int]:
         """All that have to survive the execution."""
@@ -88,6 +90,7 @@ class Handover:
             *(socket.fd for socket in self.sockets),
             *(worker.line for worker in self.workers if worker.line >= 0),
             *(daemon.pipe for daemon in self.daemons),
+            *([self.pems] if self.pems >= 0 else []),
         ]
 
 
@@ -144,6 +147,7 @@ def take(environ: MutableMapping[str, str]) -> Optional[Handover]:
         workers=[OldWorker(**worker) for worker in values["workers"]],
         daemons=[OldDaemon(**daemon) for daemon in values["daemons"]],
         meeting=values["meeting"],
+        pems=values["pems"],
     )
     for fd in handover.descriptors():
         os.set_inheritable(fd, False)

@@ -343,6 +343,7 @@ class Master:
                 if daemon.pid is not None
             ],
             meeting=instance.meeting_directory(),
+            pems=instance.pems_descriptor(),
         )
 
     def _keep_the_old(self) -> None:

@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
@@ -34,7 +35,7 @@ from ..config.config import load
 from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
 from ..shared.scoreboard import Scoreboard
-from . import environment, files, handover, originals, settings
+from . import environment, files, handover, originals, settings, tls
 from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from ..server.listener import Listener
     from ..server.loader import Mount
     from ..server.routes.engine import Routes
+    from ..server.tls import Pems
+    from .addresses import Address
     from .channels import Meeting
 
 
@@ -97,7 +100,9 @@ def _tell(error: GeuwsgiError) -> None:
 def _again(instance: Instance) -> None:
     """The reload of a server without a master; returns only when it fails."""
     try:
-        instance.launch.again(Handover(instance.inherited.reloads + 1, instance.sockets(), meeting=instance.meeting_directory()))
+        reloads = instance.inherited.reloads + 1
+        meeting, pems = instance.meeting_directory(), instance.pems_descriptor()
+        instance.launch.again(Handover(reloads, instance.sockets(), meeting=meeting, pems=pems))
     except OSError as error:
         log(f"geuwsgi: cannot execute {instance.launch.argv[0]}: {error.strerror}")
 
@@ -140,6 +145,7 @@ class Instance:
         scoreboard: what the workers are doing.
         cores: requests that a worker serves at once.
         front: the backends that requests are forwarded to, if some are.
+        pems: the files of certificates; None without.
     """
 
     def __init__(self, config: Config) -> None:
@@ -153,6 +159,9 @@ class Instance:
         self.failed_files: list[str] = []
         self.interrupted = 0
         self.cores = settings.cores(config)
+        self.pems: Optional[Pems] = None
+        self._kept_pems = tls.kept(self.inherited.pems)
+        self._pems_descriptor = -1
         self.scoreboard = Scoreboard(self.settings.processes)
         self.listeners: list[Listener] = []
         self.more_listeners: list[list[Listener]] = []
@@ -194,6 +203,9 @@ class Instance:
             self.interrupted = error.number
 
     def _start(self) -> None:
+        if any(one.option == "https-dev" for one in self.settings.addresses) and tls.DEV_CERT not in self._kept_pems:
+            # Before the patching, after which the program would be waited for in the hub.
+            self._kept_pems.update(zip((tls.DEV_CERT, tls.DEV_KEY), tls.make_certificate()))
         self._prepare_environment()
         if self.settings.monkey_patch:
             monkey.patch_all()
@@ -325,7 +337,7 @@ class Instance:
                 listener = open_listener(
                     address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=one.option, source=one.source
                 )
-            self._add(address, one.describe(listener, one.option in FORWARDING and self.front is not None))
+            self._add(address, self._secure(one.describe(listener, one.option in FORWARDING and self.front is not None), one))
         for listener in handed:
             self._add("", listener)
         while (unasked := self._claim("")) is not None:
@@ -346,6 +358,22 @@ class Instance:
                 ]
                 for worker in range(2, asked.processes + 1)
             ]
+
+    def _secure(self, listener: Listener, one: Address) -> Listener:
+        """The listener with the certificates of its address, if there are any."""
+        from ..server.tls import Pems, TLSContext
+
+        if one.tls is None:
+            return listener
+        if self.pems is None:
+            self.pems = Pems(self._kept_pems, (tls.DEV_CERT, tls.DEV_KEY))
+        return replace(listener, tls=TLSContext(one.tls, self.pems, one.option, one.source))
+
+    def pems_descriptor(self) -> int:
+        """A file with what stood in the files of certificates, for the next image; -1 without."""
+        if self._pems_descriptor < 0:
+            self._pems_descriptor = tls.keep(self._kept_pems if self.pems is None else self.pems.kept)
+        return self._pems_descriptor
 
     def _add(self, address: str, listener: Listener) -> None:
         self._asked.append(address)
@@ -384,7 +412,8 @@ class Instance:
 
     def private_descriptors(self) -> list[int]:
         """Those that are for the master and for the next image only."""
-        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes()]
+        pems = [self._pems_descriptor] if self._pems_descriptor >= 0 else []
+        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes(), *pems]
 
     def meeting_directory(self) -> str:
         """Where the channels of all workers meet, those of before a reload included."""
@@ -457,6 +486,10 @@ class Instance:
         else:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, originals.HANDLED)  # which a reload kept waiting
         self.settings.names.set(f"worker {worker_id}")
+        if self.pems is not None and line >= 0 and self.pems.changed():
+            for listener in self.listeners_of(worker_id):
+                if listener.tls is not None:
+                    listener.tls.reload()
         module.set_worker(worker_id)
         if self.settings.lazy_apps:
             self._load()

@@ -332,7 +332,7 @@ def module_settings(config: Config, listeners: Sequence[Listener], is_a_reload: 
         cores=cores(config),
         threads=threads(config),
         buffer_size=config.get("buffer-size"),
-        master=process_settings(config).master,
+        master=config.get("master") or bool(daemon_specs(config)),
         sockets=tuple(listener.sock.fileno() for listener in listeners),
         loop=_loop(config),
         worker_id=0,  # while the application is loaded; set_worker() follows

@@ -11,15 +11,17 @@ from __future__ import annotations
 import errno
 import os
 import socket as stdlib_socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 from gevent.server import StreamServer
 
 from ..log import log
-from . import proxied
+from . import https, proxied
 from .connection import HTTPConnection
 from .packets import UwsgiConnection
+from .redirect import RedirectingConnection
 
 if TYPE_CHECKING:
     from .listener import Listener
@@ -124,6 +126,7 @@ class Acceptor(StreamServer):
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
         self._connection = connection_maker(listener)
         self._proxied = listener.proxied
+        self._tls = listener.tls
         self._share = server.share
         self._deferred = 0
         self._retired = False
@@ -149,10 +152,13 @@ class Acceptor(StreamServer):
                 pass  # the client has left already, on systems that tell so here
         connection = self._connection(sock, self._server, template)
         self._server.admit(connection)
+        serve = connection.serve
+        if self._tls is not None:
+            https.secure(connection, self._tls)
+            serve = partial(https.serve, connection, template, self._tls)
         if self._proxied:
-            connection.greenlet = self._server.greenlet_class.spawn(proxied.serve, connection, template)
-        else:
-            connection.greenlet = self._server.greenlet_class.spawn(connection.serve)
+            serve = partial(proxied.serve, connection, template, serve)
+        connection.greenlet = self._server.greenlet_class.spawn(serve)
 
     def do_read(self) -> Any:
         if self._share is not None and self._defer(self._share):
@@ -209,6 +215,8 @@ class Acceptor(StreamServer):
 
 def connection_maker(listener: Listener) -> Callable[[Any, Server, dict[str, Any]], HTTPConnection]:
     """What makes the connections of a listener out of accepted sockets."""
+    if listener.to_https is not None:
+        return partial(RedirectingConnection, port=listener.to_https)
     if listener.forwards:
         from .gateway.front import FrontConnection
 

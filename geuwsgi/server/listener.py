@@ -17,12 +17,15 @@ import stat
 import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import gevent.socket
 from gevent.monkey import get_original
 
 from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from .tls import TLSContext
 
 #: The first descriptor that systemd hands over. Source: sd_listen_fds(3).
 SYSTEMD_FIRST = 3
@@ -47,6 +50,8 @@ class Listener:
         forwards: its requests are for the backends of the server's front, not for the application.
         protocol: what is spoken there: "http" or "uwsgi".
         proxied: connections begin with a PROXY protocol header.
+        tls: the certificates of a TLS port, else None.
+        to_https: every request is sent on to https, on this port ("" for the usual one); None where they are served.
     """
 
     sock: gevent.socket.socket
@@ -58,6 +63,8 @@ class Listener:
     forwards: bool = False
     protocol: str = "http"
     proxied: bool = False
+    tls: Optional[TLSContext] = None
+    to_https: Optional[str] = None
 
     def is_for(self, address: str) -> bool:
         """Whether this socket, which somebody handed to us, is what `address` asks for."""
@@ -73,7 +80,9 @@ class Listener:
 
     def served_as(self, other: Listener) -> Listener:
         """This socket, with the same done there as with another one."""
-        return replace(self, protocol=other.protocol, proxied=other.proxied, forwards=other.forwards)
+        return replace(
+            self, protocol=other.protocol, proxied=other.proxied, forwards=other.forwards, tls=other.tls, to_https=other.to_https
+        )
 
     @property
     def bound_by_us(self) -> bool:
@@ -85,7 +94,9 @@ class Listener:
         """The address for a person to click on, such as "http://127.0.0.1:43211"."""
         if self.protocol != "http":
             return f"{self.protocol}://{self.address}"
-        return f"http://{self.address}" if self.host else f"unix:{self.address}"
+        if not self.host:
+            return f"unix:{self.address}"
+        return f"https://{self.address}" if self.tls is not None else f"http://{self.address}"
 
 
 def open_listener(

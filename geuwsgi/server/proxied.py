@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket as stdlib_socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 _LOOK = 4096
 
 
-def serve(connection: HTTPConnection, template: dict[str, Any]) -> None:
+def serve(connection: HTTPConnection, template: dict[str, Any], then: Callable[[], None]) -> None:
     """Serve a connection behind its header. Runs in the connection's own greenlet.
 
     Args:
         connection: just accepted.
         template: of its environs, which the header changes.
+        then: serves what follows.
     """
     server = connection.server
     seconds = server.settings.http.headers_timeout
@@ -47,7 +48,7 @@ def serve(connection: HTTPConnection, template: dict[str, Any]) -> None:
     if header.tls:
         template["wsgi.url_scheme"] = "https"
         template["HTTPS"] = "on"
-    connection.serve()
+    then()
 
 
 def _read(sock: Any) -> ProxyHeader:

@@ -232,6 +232,7 @@ class Server:
     def environ_template(self, listener: Listener) -> dict[str, Any]:
         """What all environs of a listener share."""
         settings = self.settings
+        secure = {} if listener.tls is None else {"HTTPS": "on", "wsgi.url_scheme": "https"}
         return {
             "SCRIPT_NAME": "",
             "SERVER_NAME": settings.server_name,
@@ -248,6 +249,7 @@ class Server:
             "wsgi.input_terminated": True,
             "uwsgi.version": UWSGI_VERSION,
             "uwsgi.node": settings.server_name.encode("utf-8", "surrogateescape"),
+            **secure,
             **self.environ_extra,
         }
 

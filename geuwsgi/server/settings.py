@@ -160,6 +160,48 @@ class RouteSettings:
 
 
 @dataclass(frozen=True)
+class CertificateSettings:
+    """One certificate and what goes with it.
+
+    Attributes:
+        cert: the PEM file with the certificate and those that vouch for it.
+        key: the PEM file with its private key.
+        ciphers: OpenSSL's list of ciphers up to TLS 1.2, "" for its default.
+        client_ca: the PEM file with the authorities of clients' certificates, behind "!" where every client must have one; "" for none.
+    """
+
+    cert: str
+    key: str
+    ciphers: str = ""
+    client_ca: str = ""
+
+
+@dataclass(frozen=True)
+class TLSSettings:
+    """One TLS port.
+
+    Attributes:
+        certificate: for clients that ask for no name, or for one that is not here.
+        sni: (name, certificate) pairs (`--sni`).
+        sni_regexp: (pattern, certificate) pairs (`--sni-regexp`).
+        sni_dir: a directory with NAME.crt, NAME.key and maybe NAME.ca (`--sni-dir`), "" for none.
+        sni_dir_ciphers: for those (`--sni-dir-ciphers`).
+        export_cert: HTTPS_CC in the environ (`--https-export-cert`).
+        options: bits for OpenSSL (`--ssl-option`).
+        alpn: protocols offered, the preferred one first.
+    """
+
+    certificate: CertificateSettings
+    sni: tuple[tuple[str, CertificateSettings], ...] = ()
+    sni_regexp: tuple[tuple[str, CertificateSettings], ...] = ()
+    sni_dir: str = ""
+    sni_dir_ciphers: str = ""
+    export_cert: bool = False
+    options: int = 0
+    alpn: tuple[str, ...] = ("http/1.1",)
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """One worker's server.
 
