@@ -222,6 +222,16 @@ class Response:
         self.keep_alive = False
         self.fail(status)
 
+    def whole(self, data: bytes) -> None:
+        """Send the whole body at once, before the application returns.
+
+        Raises:
+            ClientError: the client is gone.
+        """
+        if not self.refused:
+            self._send_whole(data)
+            self._left = 0
+
     def inform(self, status: str, headers: list[tuple[str, str]]) -> None:
         """Send an interim response, such as 103 Early Hints (RFC 9110 section 15.2), to a client that knows of them.
 

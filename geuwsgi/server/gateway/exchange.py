@@ -17,6 +17,7 @@ from ...protocol.chunked import ChunkDecoder
 from ...protocol.http_client import MAX_HEAD, BadResponse, ResponseHead
 from ..stream import SocketStream
 from ..transport import ClientError, TimedOut
+from . import gzip
 from .link import BackendError, Link, Unreachable, connect
 from .tunnel import Tunnel
 
@@ -68,6 +69,7 @@ class _Exchange:
         "backend",
         "body",
         "connection",
+        "ended",
         "environ",
         "failure",
         "link",
@@ -96,6 +98,8 @@ class _Exchange:
         self.spooled: Any = None
         #: What ended the upload before its end.
         self.failure: Optional[BaseException] = None
+        #: The piece of the response that comes next is the last one.
+        self.ended = False
 
     def run(self) -> Iterable[bytes]:
         try:
@@ -210,6 +214,7 @@ class _Exchange:
             backend.active += 1
             backend.hits += 1
             if payload is not None:
+                link.hurry()
                 self._upload(link, payload)
             return link
         assert last is not None
@@ -298,7 +303,7 @@ class _Exchange:
             BackendError: it takes too long.
             ClientError: the client has left.
         """
-        data = link.receive_now() if self.failure is None else b""
+        data = None if self.failure is None else b""
         silent = 0.0
         while data is None:
             seconds = min(_LOOK, self.settings.timeout - silent)
@@ -345,66 +350,82 @@ class _Exchange:
             data += more
 
     def _answer(self, link: Link, head: ResponseHead, data: bytes) -> Iterable[bytes]:
-        """Hand the response on."""
+        """Hand the response on.
+
+        What is there as a whole is sent here, not by the caller: the backend's connection is closed behind it, which takes its time.
+        """
         response = self.response
-        response.start_response(head.status, head.headers)
+        settings = self.settings
+        headers = head.headers
+        zipped = False
+        if (settings.auto_gzip or settings.gzip) and gzip.wanted(head, settings.auto_gzip, settings.gzip):
+            zipped = gzip.accepts_gzip(self.environ)
+            headers = gzip.adapt(headers, zipped)
+        response.start_response(head.status, headers)
         if self.environ["REQUEST_METHOD"] == "HEAD" or head.code in (204, 304):
             self._done(link, head, data == b"")
             return ()
+        length = head.length
+        if 0 <= length <= len(data) and not zipped:
+            response.whole(data[:length])
+            self._done(link, head, len(data) == length)
+            return ()
         if head.chunked:
-            return self._decode(link, head, data)
+            pieces = self._decoded(link, head, data)
+        elif length >= 0:
+            pieces = self._counted(link, head, data)
+        else:
+            pieces = self._until_end(link, data)
+        if zipped:
+            pieces = gzip.compressed(pieces)
+        for piece in pieces:
+            if self.ended and not response.head_sent and not zipped:
+                response.whole(piece)
+            elif piece:
+                response.write(piece)
+        return ()
+
+    def _counted(self, link: Link, head: ResponseHead, data: bytes) -> Iterator[bytes]:
+        """A body of Content-Length bytes."""
         left = head.length
-        if left == len(data):
-            self._done(link, head, True)
-            return (data,)
-        if left >= 0:
-            if len(data) > left:
-                self._done(link, head, False)
-                return (data[:left],)
-            while True:
-                if data:
-                    response.write(data)
-                    left -= len(data)
-                if not left:
-                    self._done(link, head, True)
-                    return ()
-                data = self._receive(link)
-                if len(data) > left:
-                    data = data[:left]
-                    head.keep_alive = False
-                if not data:
-                    raise BackendError(f"{self._name} has closed the connection {left} bytes before the end of its response")
-        # Its end is the end of the connection.
-        more = link.receive_now()
-        if more == b"":
-            return (data,)
-        data += more or b""
         while True:
-            if data:
-                response.write(data)
+            clean = len(data) <= left
+            data = data[:left]
+            left -= len(data)
+            self.ended = not left
+            yield data
+            if not left:
+                self._done(link, head, clean)
+                return
             data = self._receive(link)
             if not data:
-                return ()
+                raise BackendError(f"{self._name} has closed the connection {left} bytes before the end of its response")
 
-    def _decode(self, link: Link, head: ResponseHead, data: bytes) -> Iterable[bytes]:
-        """The same for a body of chunks, which the client gets as chunks of its own."""
-        response = self.response
+    def _until_end(self, link: Link, data: bytes) -> Iterator[bytes]:
+        """A body that ends with the connection."""
+        more = link.receive_now()
+        self.ended = more == b""
+        if more:
+            data += more
+        while not self.ended:
+            yield data
+            data = self._receive(link)
+            self.ended = not data
+        yield data
+
+    def _decoded(self, link: Link, head: ResponseHead, data: bytes) -> Iterator[bytes]:
+        """A body of chunks, which the client gets as chunks of its own."""
         decoder = ChunkDecoder(MAX_HEAD)
         while True:
             try:
                 pieces, rest = decoder.feed(data) if data else ([], b"")
             except HTTPError as error:
                 raise BackendError(f"{self._name}: {error.detail}") from None
-            found = b"".join(pieces)
+            self.ended = decoder.done
+            yield b"".join(pieces)
             if decoder.done:
                 self._done(link, head, not rest)
-                if not response.head_sent:
-                    return (found,)
-                if found:
-                    response.write(found)
-                return ()
-            if found:
-                response.write(found)
+                return
             data = self._receive(link)
             if not data:
                 raise BackendError(f"{self._name} has closed the connection in the middle of a chunked response")
@@ -426,6 +447,7 @@ class _Exchange:
         if self.settings.raw_body:
             self.body.waive()
         client, early = self.connection.upgrade()
+        link.hurry()
         link.release()
         native = link.native
         self.link = None

@@ -221,6 +221,11 @@ class Link:
 
     # -- the end
 
+    def hurry(self) -> None:
+        """More than one piece will be sent: none waits for the confirmation of the one before."""
+        if self.native.family != stdlib_socket.AF_UNIX:
+            self.native.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
+
     def interrupt(self) -> None:
         """End the connection, so that whoever waits for it finds it ended."""
         try:
@@ -281,8 +286,6 @@ def connect(backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout:
 
 def _connect(native: Any, family: int, address: Any, connect_timeout: float) -> int:
     """0 when it is connected, else EINPROGRESS."""
-    if family != stdlib_socket.AF_UNIX:
-        native.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)
     deadline = 0.0
     while True:
         code: int = native.connect_ex(address)
