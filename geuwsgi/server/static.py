@@ -137,6 +137,11 @@ class StaticFiles(FileServer):
             return None
         if self.skip and real.endswith(self.skip):
             return None
+        if self._cache_seconds:
+            try:
+                status = os.stat(real)  # a link that was remembered may lead elsewhere by now
+            except OSError:
+                return None
         return Found(real, status)
 
     def _real(self, path: str) -> str:

@@ -216,7 +216,7 @@ def folder(tmp_path: Path) -> Path:
     (root / "run.sh").chmod(0o755)
     (root / "link").symlink_to("a.txt")
     # "p" in the old crypt() and "pw" in SHA-1.
-    (root / "htpasswd").write_text("u:abQ9KY.KfrYrc\nsha:{SHA}HJH2rNX5/2UOQ4lc7wEGe4jxMFc=\n")
+    (root / "htpasswd").write_text("u:ab8Smhzf5D4wA\nsha:{SHA}HJH2rNX5/2UOQ4lc7wEGe4jxMFc=\n")
     return root
 
 

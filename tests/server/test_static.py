@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from email.utils import formatdate
+import re
+import time
+from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from geuwsgi.server.settings import StaticSettings
+from geuwsgi.server.loader import Mount
+from geuwsgi.server.routing import application_for
+from geuwsgi.server.settings import Expiry, StaticSettings
 from geuwsgi.server.static import StaticFiles
+from tests.server.serving import serving
 
 WHEN = 1_700_000_000
 MODIFIED = "Tue, 14 Nov 2023 22:13:20 GMT"
@@ -328,3 +333,175 @@ def test_a_file_without_permission(get: Get, tree: Path) -> None:
     answer = get("/s/a.txt")
     assert answer is not None
     assert answer.status == "403 Forbidden"
+
+
+def serve(tree: Path, path: str, settings: dict[str, Any], **headers: str) -> Optional[Answer]:
+    """Ask a file server for root/ with these settings."""
+    return fetch(StaticFiles(StaticSettings(**{"check": (str(tree),), **settings})), path, **headers)
+
+
+def test_a_map_that_keeps_the_whole_path(tree: Path) -> None:
+    static = StaticFiles(StaticSettings(maps2=(("/sub", str(tree)), ("/a.txt", str(tree)))))
+    for path, body in {"/sub/b.js": b"1", "/a.txt": b"0123456789"}.items():
+        answer = fetch(static, path)
+        assert answer is not None
+        assert answer.body == body
+    assert fetch(static, "/none") is None
+    assert fetch(static, "/subs/b.js") is None
+
+
+def test_the_front_servers_document_root(tree: Path) -> None:
+    static = StaticFiles(StaticSettings(check_docroot=True))
+    environ: dict[str, Any] = {"PATH_INFO": "/a.txt", "REQUEST_METHOD": "GET"}
+    assert static.find(environ) is None
+    for root, found in {str(tree): True, str(tree) + "/": True, str(tree / "sub"): False, "relative": False, "/": False}.items():
+        assert (static.find({**environ, "DOCUMENT_ROOT": root}) is not None) is found
+
+
+def test_skipped_names(tree: Path) -> None:
+    assert serve(tree, "/a.txt", {"skip": (".txt",)}) is None
+    assert serve(tree, "/inside", {"skip": (".txt",)}) is None  # what it leads to counts, too
+    assert serve(tree, "/sub/", {"skip": (".html",), "index": ("index.html",)}) is None
+    assert serve(tree, "/sub/b.js", {"skip": (".txt",)}) is not None
+
+
+def test_safe_directories(tree: Path) -> None:
+    (tree / "secret-folder").symlink_to("../root-secret")
+    assert serve(tree, "/sibling", {}) is None
+    for path in ("/sibling", "/folder/s.txt", "/secret-folder/s.txt"):
+        answer = serve(tree, path, {"safe": (str(tree.parent / "root-secret"),)})
+        assert answer is not None
+        assert answer.body == b"secret"
+    assert serve(tree, "/sibling", {"safe": (str(tree.parent / "root-sec"),)}) is None
+    assert serve(tree, "/../root-secret/s.txt", {"safe": (str(tree.parent / "root-secret"),)}) is None
+
+
+def test_remembered_links(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    static = StaticFiles(StaticSettings(check=(str(tree),), cache_seconds=60))
+    now = [1000.0]
+    monkeypatch.setattr("geuwsgi.server.static.time.monotonic", lambda: now[0])
+    assert fetch(static, "/inside") is not None
+    (tree / "inside").unlink()
+    (tree / "inside").symlink_to("../secret.txt")
+    answer = fetch(static, "/inside")
+    assert answer is not None
+    assert answer.body == b"0123456789"  # as it was
+    now[0] += 61
+    assert fetch(static, "/inside") is None
+
+
+def test_a_file_of_media_types(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mime = tree / "mime.types"
+    mime.write_text("# comment\ntext/special\tspecial txt\n")
+    static = StaticFiles(StaticSettings(mime_files=(str(mime), str(tree / "gone"))))
+    assert static.content_type("a.txt") == static.content_type("a.special") == "text/special"
+    assert static.content_type("a.css") == "text/css"
+    assert static.known_type("a.unknown") is None
+    assert "cannot be read" in capfd.readouterr().err
+
+
+IN_A_MINUTE = "Tue, 14 Nov 2023 22:14:20 GMT"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expires"),
+    [
+        (Expiry("file", re.compile(r"/root/a\."), 60, True), IN_A_MINUTE),
+        (Expiry("file", re.compile("^/a"), 60, True), None),
+        (Expiry("path-info", re.compile("^/a"), 60, True), IN_A_MINUTE),
+        (Expiry("uri", re.compile(r"\?q$"), 60, True), IN_A_MINUTE),
+        (Expiry("type", re.compile("text/plain"), 60, True), IN_A_MINUTE),
+        (Expiry("type", re.compile("text"), 60, True), None),
+        (Expiry("file", re.compile(""), -60, True), "Tue, 14 Nov 2023 22:12:20 GMT"),
+    ],
+)
+def test_expires(tree: Path, rule: Expiry, expires: Optional[str]) -> None:
+    static = StaticFiles(StaticSettings(check=(str(tree),), expires=(rule, Expiry("type", re.compile("none"), 1))))
+    seen: list[Any] = []
+    for headers in ({}, {"HTTP_IF_MODIFIED_SINCE": MODIFIED}):
+        environ: dict[str, Any] = {"PATH_INFO": "/a.txt", "REQUEST_URI": "/a.txt?q", "REQUEST_METHOD": "GET", **headers}
+        body: Any = static(environ, lambda status, fields: seen.append(dict(fields)))
+        assert seen[-1].get("Expires") == expires
+        if hasattr(body, "close"):
+            body.close()
+
+
+def test_expires_from_now(tree: Path) -> None:
+    answer = serve(tree, "/a.txt", {"expires": (Expiry("file", re.compile("txt"), 3600), Expiry("file", re.compile("a"), 1))})
+    assert answer is not None
+    assert abs(parsedate_to_datetime(answer.headers["Expires"]).timestamp() - time.time() - 3600) < 5
+
+
+@pytest.fixture
+def compressed(tree: Path) -> Path:
+    (tree / "sub" / "b.js.gz").write_text("gz")
+    (tree / "sub" / "b.js.br").write_text("br")
+    (tree / "a.txt.gz").write_text("gz")
+    (tree / "none.gz").symlink_to("../secret.txt")
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted", "encoding"),
+    [
+        ("/sub/b.js", "gzip", "gzip"),
+        ("/sub/b.js", "gzip, br", "br"),
+        ("/sub/b.js", "br;q=0, gzip", "gzip"),
+        ("/sub/b.js", "GZIP;q=0.5", "gzip"),
+        ("/sub/b.js", "*", "br"),
+        ("/sub/b.js", "gzip;q=0", ""),
+        ("/sub/b.js", "gzip;q=x", ""),
+        ("/sub/b.js", "deflate", ""),
+        ("/sub/b.js", "", ""),
+        ("/a.txt", "br", ""),
+        ("/a.txt", "br, gzip", "gzip"),
+        ("/none", "gzip", ""),  # a link
+    ],
+)
+def test_compressed_files(compressed: Path, path: str, accepted: str, encoding: str) -> None:
+    answer = serve(compressed, path, {"gzip_all": True}, accept_encoding=accepted)
+    plain = serve(compressed, path, {})
+    assert answer is not None
+    assert plain is not None
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers.get("Content-Encoding", "") == encoding
+    assert answer.headers["Content-Type"] == plain.headers["Content-Type"]
+    assert answer.body == ({"gzip": b"gz", "br": b"br"}[encoding] if encoding else plain.body)
+    assert (answer.headers["ETag"] == plain.headers["ETag"]) is (not encoding)
+
+
+def test_which_files_may_be_compressed(compressed: Path) -> None:
+    def encoding(path: str, **settings: Any) -> Optional[str]:
+        answer = serve(compressed, path, settings, accept_encoding="gzip")
+        assert answer is not None
+        return answer.headers.get("Content-Encoding")
+
+    sub = str(compressed / "sub")
+    assert encoding("/sub/b.js", gzip_prefixes=(sub,)) == "gzip"
+    assert encoding("/a.txt", gzip_prefixes=(sub,)) is None
+    assert encoding("/a.txt", gzip_suffixes=(".txt",)) == "gzip"
+    assert encoding("/sub/b.js", gzip_suffixes=(".txt",)) is None
+    assert encoding("/sub/b.js", gzip_patterns=(re.compile(r"/sub/.*\.js$"),)) == "gzip"
+    assert encoding("/a.txt", gzip_patterns=(re.compile("^/sub"),)) is None
+
+
+def test_the_front_server_sends_the_file(tree: Path) -> None:
+    answer = serve(tree, "/a.txt", {"redirect_header": "X-Accel-Redirect"})
+    assert answer is not None
+    assert (answer.headers["X-Accel-Redirect"], answer.body) == (str(tree / "a.txt"), b"")
+
+
+def test_a_client_that_takes_its_time_holds_no_core(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(8 * 1024 * 1024))
+    static = StaticFiles(StaticSettings(check=(str(tmp_path),)))
+    mounts = [Mount("", lambda environ, start_response: (start_response("200 OK", []), [b"served"])[1])]
+    with serving(application_for(mounts, static, False), cores=1) as server:
+        slow = server.connect()
+        slow.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        slow.until(b"\r\n\r\n")
+        for _ in range(3):
+            assert server.ask("/").body == b"served"
+        assert len(slow.exactly(8 * 1024 * 1024)) == 8 * 1024 * 1024
+        assert slow.ask("/").body == b"served"
+        assert server.server.cores.waiting == 0
+        assert not server.server.running

@@ -91,8 +91,8 @@ def _compile(rule: RouteRule, phase: str, workshop: Workshop) -> Rule:
     if kind == "-label":
         return Rule(_never, _nothing, rule.value)
     if kind == "-run":
-        return Rule(_always, _action(rule.value.strip(), workshop), rule.value)
-    what, space, action = rule.value.strip().partition(" ")
+        return Rule(_always, _action(rule.value.lstrip(), workshop), rule.value)
+    what, space, action = rule.value.lstrip().partition(" ")
     if not space:
         wanted = "CONDITION:ARGUMENT" if kind.startswith("-if") else "STATUS" if kind == "-status" else "REGEXP"
         raise ValueError(f"a rule is written as {wanted} ACTION:ARGUMENT, with a space between the two and none in the first")

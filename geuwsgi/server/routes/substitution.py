@@ -80,6 +80,10 @@ def _variable(name: str) -> Part:
     if "$" in name:  # ${cookie[$1]}: which variable it is turns out at the request
         inner = _parse(name)
         return lambda context: _look_up("".join([part if isinstance(part, str) else part(context) for part in inner]), context)
+    return _named(name)
+
+
+def _named(name: str) -> Part:
     bracket = name.find("[")
     if bracket > 0 and name.endswith("]"):
         made = FUNCTIONS.get(name[:bracket])
@@ -91,7 +95,7 @@ def _variable(name: str) -> Part:
 
 def _look_up(name: str, context: Context) -> str:
     try:
-        part = _variable(name)
+        part = _named(name)  # whatever a client has put into it: it is a name and nothing else
     except ValueError:
         return ""
     return part if isinstance(part, str) else part(context)

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable
 
 from ....log import log
 from ..conditions import path
@@ -124,8 +124,7 @@ def _file(missing: int) -> Callable[[str, Workshop], Action]:
         def action(context: Context) -> int:
             wanted = path(name(context))
             try:
-                file = open(wanted, "rb", buffering=0)  # noqa: SIM115 - the response closes it
-                size = _size(file)
+                file, size = _open(wanted)
             except (OSError, ValueError):
                 return missing if missing == NEXT else context.respond("404 Not Found", [_PLAIN], b"Not Found")
             kind = (files.known_type(wanted) if "mime" in keys else None) or content_type
@@ -146,13 +145,15 @@ def _file(missing: int) -> Callable[[str, Workshop], Action]:
     return make
 
 
-def _size(file: Any) -> int:
-    status = os.fstat(file.fileno())
+def _open(name: str) -> tuple[BinaryIO, int]:
+    """A regular file, and its size. Raises OSError for everything else."""
+    fd = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # to open a pipe would stop the whole server otherwise
+    status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        file.close()
-        log(f"[uwsgi-route] {file.name} is no regular file")
+        os.close(fd)
+        log(f"[uwsgi-route] {name} is no regular file")
         raise OSError("not a regular file")
-    return status.st_size
+    return open(fd, "rb", buffering=0), status.st_size
 
 
 ACTIONS = {
