@@ -312,6 +312,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("sni-dir-ciphers", "str", "ciphers for those", "HTTP", "CIPHERS"),
     _flag("https-export-cert", "HTTP", "the client's certificate as PEM in the environ: HTTPS_CC"),
     Option("ssl-option", "int", "bits to add to OpenSSL's options", "HTTP", "N", repeatable=True, minimum=0),
+    _flag("disable-http2", "HTTP", "refuse HTTP/2 in clear text, which is served where geuwsgi[http2] is installed"),
+    Option("http2-max-streams", "int", "requests that one HTTP/2 connection may have open at once", "HTTP", "N", default=100, minimum=1),
     _flag("http-websockets", "HTTP", "carry websockets", always="every HTTP address carries websockets"),
     # Router
     Option(

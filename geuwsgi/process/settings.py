@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Optional
 
 from ..api.state import ModuleSettings
@@ -223,6 +224,8 @@ def server_settings(config: Config) -> ServerSettings:
             async_mode=bool(config.get("async")),
             forwarded_allow=_forwarded_allow(config),
             log_forwarded_for=config.get("log-x-forwarded-for"),
+            http2=not config.get("disable-http2") and find_spec("h2") is not None,
+            http2_streams=config.get("http2-max-streams"),
         ),
         websocket=WebSocketSettings(
             max_size=config.get("websockets-max-size") * 1024,

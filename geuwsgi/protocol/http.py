@@ -25,7 +25,7 @@ NOT_IMPLEMENTED = "501 Not Implemented"
 VERSION_NOT_SUPPORTED = "505 HTTP Version Not Supported"
 
 #: llhttp also knows the methods of RTSP, ICE and HTTP/2's preface. CONNECT asks for a tunnel, which an origin server does not offer.
-_METHODS = {
+METHODS = {
     name.encode(): name
     for name in [
         *("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "QUERY"),
@@ -42,7 +42,19 @@ _keys: dict[bytes, str] = {b"Content-Type": "CONTENT_TYPE", b"Content-Length": "
 
 _UNKNOWN_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ")
 #: RFC 3986 section 3.2.2, without looking into the IPv6 literal; the empty host is what a target without an authority has.
-_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+
+
+class HTTP2Preface(HTTPError):
+    """Not a request, but the first 18 bytes of what a client of HTTP/2 says first (RFC 9113 section 3.4).
+
+    Attributes:
+        template: what every environ of the connection holds.
+    """
+
+    def __init__(self, template: dict[str, Any]) -> None:
+        super().__init__(VERSION_NOT_SUPPORTED, "the preface of HTTP/2")
+        self.template = template
 
 
 def environ_key(name: bytes) -> str:
@@ -250,6 +262,8 @@ class RequestParser:
         """The head is complete: what it means."""
         if not self._complete:
             if self._llhttp.get_method() == b"PRI":
+                if self._url == b"*" and self.head_size == 18 and self._llhttp.get_http_version() == "2.0":
+                    raise HTTP2Preface(self._template)
                 raise HTTPError(VERSION_NOT_SUPPORTED, "the preface of HTTP/2")
             raise HTTPError(BAD_REQUEST, "empty line inside the request head")
         if self.head_size > self._limit:
@@ -265,7 +279,7 @@ class RequestParser:
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         else:
             raise HTTPError(VERSION_NOT_SUPPORTED, f"HTTP/{version}")
-        method = _METHODS.get(llhttp.get_method())
+        method = METHODS.get(llhttp.get_method())
         if method is None:
             raise HTTPError(NOT_IMPLEMENTED, f"method {llhttp.get_method().decode('latin-1')}")
         environ["REQUEST_METHOD"] = method
@@ -324,7 +338,7 @@ class RequestParser:
         if host is None:
             if self.http11:
                 raise HTTPError(BAD_REQUEST, "no Host")
-        elif _HOST.fullmatch(host):
+        elif HOST.fullmatch(host):
             self._valid_host = host
         else:
             raise HTTPError(BAD_REQUEST, self._problem or f"invalid Host {host!r}")

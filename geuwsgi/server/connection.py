@@ -12,7 +12,7 @@ from greenlet import GreenletExit
 
 from ..errors import ConnectionClosed, HTTPError
 from ..log import log
-from ..protocol.http import RequestParser
+from ..protocol.http import HTTP2Preface, RequestParser
 from .body import NO_BODY, Body
 from .head import date_line
 from .request import Request
@@ -20,6 +20,8 @@ from .response import Response
 from .transport import ClientError, TimedOut, Transport
 
 if TYPE_CHECKING:
+    from .http2.connection import HTTP2Connection
+    from .http2.stream import HTTP2Stream
     from .server import Server
     from .stream import ByteStream
 
@@ -55,19 +57,23 @@ class HTTPConnection:
         responding: the final response to it has begun.
         spoiled: its body broke off, so that no further request can be found behind it.
         upgraded: the socket belongs to somebody else.
+        http2: serves the connection in this one's place, since the client speaks HTTP/2.
         parser_class: finds the requests in what it is given.
+        body_class: reads the bodies.
         response_class: frames the responses.
         packets: requests come in uwsgi packets, whose variables the access log counts as they are.
     """
 
     parser_class: Any = RequestParser
-    response_class = Response
+    body_class: type[Body] = Body
+    response_class: type[Response] = Response
     packets = False
 
     __slots__ = (
         "__weakref__",
         "body",
         "greenlet",
+        "http2",
         "parser",
         "peer",
         "request",
@@ -96,14 +102,18 @@ class HTTPConnection:
         self.spoiled = False
         self.upgraded = False
         self.greenlet: Any = None
+        self.http2: Optional[HTTP2Connection] = None
 
     # -- for the websocket
 
-    def upgrade(self) -> tuple[ByteStream, bytes]:
+    def upgrade(self, head: bytes) -> tuple[ByteStream, bytes, bytes]:
         """Stop speaking HTTP: from now on the stream belongs to the caller, who also closes it.
 
+        Args:
+            head: the response that grants the upgrade.
+
         Returns:
-            the stream, and the bytes that the client has sent behind its request.
+            the stream, what of the response the caller has to send on it, and the bytes that the client has sent behind its request.
 
         Raises:
             HTTPError: the request has a body, which would be taken for what comes after the upgrade.
@@ -116,7 +126,7 @@ class HTTPConnection:
         # A websocket may stay for days: what only HTTP needs is not kept for it.
         self.parser = None
         del self.transport
-        return stream, unread
+        return stream, head, unread
 
     def refuse(self, request: Request, error: HTTPError) -> None:
         """Answer a handshake that cannot be granted, in the middle of the application's call; what the application sends is ignored."""
@@ -161,7 +171,27 @@ class HTTPConnection:
     @property
     def idle(self) -> bool:
         """It waits for a request of which nothing has come yet."""
+        if self.http2 is not None:
+            return self.http2.idle
         return not self.upgraded and self.request is None and not self.parser.started and not self.parser.environ
+
+    def retire(self) -> None:
+        """The worker retires: end with the request that is served, or soon when there is none."""
+        if self.http2 is not None:
+            self.http2.retire()
+        elif self.idle:
+            self.transport.hurry(IDLE_GRACE)
+
+    def stop(self) -> None:
+        """The server ends: what is idle ends at once."""
+        if self.http2 is not None:
+            self.http2.stop()
+        elif self.idle:
+            self.greenlet.kill(block=False)
+
+    def greenlets(self) -> list[Any]:
+        """All that serve this connection."""
+        return [self.greenlet] if self.http2 is None else [self.greenlet, *self.http2.greenlets()]
 
     def abandon(self) -> None:
         """Close a connection whose greenlet was killed before it ran, or does not let itself be killed."""
@@ -198,12 +228,34 @@ class HTTPConnection:
             self.server.forget(self)
 
     def _first_head(self) -> bool:
-        data = self.transport.receive_now()
-        if data is None:
-            return self._read_head(self.server.settings.http.headers_timeout)
-        if not data:
+        try:
+            data = self.transport.receive_now()
+            if data is None:
+                return self._read_head(self.server.settings.http.headers_timeout)
+            if not data:
+                return False
+            return bool(self.parser.feed(data)) or self._read_head(self.server.settings.http.headers_timeout)
+        except HTTP2Preface as preface:
+            if not self.server.settings.http.http2:
+                raise HTTPError(
+                    preface.status, f"{preface.detail} (not served: http2 is off, or geuwsgi[http2] is not installed)"
+                ) from None
+            self._serve_http2(preface.template)
             return False
-        return bool(self.parser.feed(data)) or self._read_head(self.server.settings.http.headers_timeout)
+
+    def _serve_http2(self, template: dict[str, Any]) -> None:
+        """Speak HTTP/2 from here on, behind the first half of its preface."""
+        from .http2.connection import HTTP2Connection
+
+        unread = self.parser.take_unread()
+        self.http2 = HTTP2Connection(self.transport, self.server, template, self.greenlet, self._stream_class())
+        self.http2.serve(unread, b"SM\r\n\r\n")
+
+    def _stream_class(self) -> type[HTTP2Stream]:
+        """What serves a request of HTTP/2."""
+        from .http2.stream import HTTP2Stream
+
+        return HTTP2Stream
 
     def _read_head(self, idle: float) -> bool:
         """Read until a head is complete; False when the client has closed.
@@ -246,7 +298,7 @@ class HTTPConnection:
         environ["uwsgi.core"] = core
         if "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
             server.trust.apply(environ)
-        body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
+        body = self.body = self.body_class(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
         environ["wsgi.input"] = body
         response = self.response = self.response_class(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         del parser  # a websocket lets go of it

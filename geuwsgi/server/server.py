@@ -12,7 +12,6 @@ import gevent
 from ..log import log
 from .acceptor import Acceptor, ConnectionGreenlet, Share
 from .accesslog import AccessLog
-from .connection import IDLE_GRACE
 from .cores import Cores
 from .filewrapper import FileWrapper
 from .forwarded import Trust
@@ -144,8 +143,7 @@ class Server:
         self._leave_accepting()
         deadline = time.monotonic() + mercy
         for connection in self.connections:
-            if connection.idle:
-                connection.transport.hurry(IDLE_GRACE)
+            connection.retire()
         dismissal = gevent.spawn(self._dismiss, min(spread, mercy / 2))
         try:
             while (self.connections or len(self.keepalive)) and time.monotonic() < deadline:
@@ -188,13 +186,12 @@ class Server:
         for websocket in self.keepalive.connections():
             websocket.close(1001, "server is shutting down")
         for connection in list(self.connections):
-            if connection.idle:
-                connection.greenlet.kill(block=False)
+            connection.stop()
         deadline = time.monotonic() + timeout
         self._wait(deadline)
-        left = [connection.greenlet for connection in self.connections]
+        left = [greenlet for connection in self.connections for greenlet in connection.greenlets()]
         if left:
-            log(f"{len(left)} connections did not end within {timeout:g} seconds: killed")
+            log(f"{len(self.connections)} connections did not end within {timeout:g} seconds: killed")
             gevent.killall(left, block=False)
             gevent.joinall(left, timeout=KILL_TIMEOUT)
         for connection in list(self.connections):

@@ -22,6 +22,8 @@ class HTTPSettings:
         async_mode: `--async` was given: an empty chunk from the application suspends the request.
         forwarded_allow: proxies whose X-Forwarded headers are believed (`--forwarded-allow-ips`), see `forwarded.Trust`.
         log_forwarded_for: log X-Forwarded-For in the place of the address (`--log-x-forwarded-for`).
+        http2: clients may speak HTTP/2, which needs the package h2 (`--disable-http2`).
+        http2_streams: requests that one client may have open at once on a connection (`--http2-max-streams`).
     """
 
     buffer_size: int = 32768
@@ -31,6 +33,8 @@ class HTTPSettings:
     async_mode: bool = False
     forwarded_allow: tuple[str, ...] = FORWARDED_ALLOW
     log_forwarded_for: bool = False
+    http2: bool = False
+    http2_streams: int = 100
 
 
 @dataclass(frozen=True)

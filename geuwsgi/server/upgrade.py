@@ -45,14 +45,15 @@ def accept(
         except ValueError as error:
             raise HTTPError("400 Bad Request", str(error)) from None
     head = response_head(request.environ, key, origin, subprotocol, agreed[1] if agreed else None)
-    stream, early = connection.upgrade()
+    request.status = "101 Web Socket Protocol Handshake"
+    stream, first, early = connection.upgrade(head)
     peer = request.environ.get("REMOTE_ADDR", "")
     websocket = WebSocketConnection(stream, peer, settings, server.keepalive, agreed[0] if agreed else None)
     request.websocket = websocket
-    request.status = "101 Web Socket Protocol Handshake"
     request.header_count = head.count(b"\r\n") - 2
     request.header_bytes = len(head)
-    websocket.writer.send_frame(head)
+    if first:
+        websocket.writer.send_frame(first)
     websocket.writer.bytes_sent = 0
     if request.descriptor_asked:
         websocket.connection_fd()

@@ -137,7 +137,7 @@ class _Exchange:
         link = self._ask(upgrade)
         if self.settings.raw_body:
             self.response.switched("", 0)
-            return self._tunnel(link, b"")
+            return self._tunnel(link, b"", b"")
         try:
             head, rest = self._read_head(link)
         except BackendError:
@@ -153,7 +153,7 @@ class _Exchange:
             if not upgrade:
                 raise BackendError(f"{self._name} changes the protocol unasked")
             self.response.switched(head.status, len(head.headers) + 2)
-            return self._tunnel(link, self._switching(head, upgrade) + rest)
+            return self._tunnel(link, self._switching(head, upgrade), rest)
         return self._answer(link, head, rest)
 
     def _drop_link(self) -> None:
@@ -443,16 +443,16 @@ class _Exchange:
         lines += [f"{name}: {value}" for name, value in head.headers]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _tunnel(self, link: Link, to_client: bytes) -> Iterable[bytes]:
+    def _tunnel(self, link: Link, head: bytes, to_client: bytes) -> Iterable[bytes]:
         if self.settings.raw_body:
             self.body.waive()
-        client, early = self.connection.upgrade()
+        client, head, early = self.connection.upgrade(head)
         link.hurry()
         link.release()
         native = link.native
         self.link = None
         tunnel = Tunnel(client, SocketStream(native.detach(), native.family), self.settings.timeout)
-        _, self.request.body_bytes = tunnel.run(early, to_client)
+        _, self.request.body_bytes = tunnel.run(early, head + to_client)
         who = self.environ.get("REMOTE_ADDR") or "unix peer"
         if tunnel.problem:
             log(f"{who}: tunnel to {self._name}: {tunnel.problem}")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from greenlet import GreenletExit
 
-from ..body import NO_BODY, Body
+from ..body import NO_BODY
 from ..connection import NOTHING, HTTPConnection
 from ..request import Request
-from ..response import Response
 from .exchange import forward
 
 if TYPE_CHECKING:
+    from ..http2.stream import HTTP2Stream
     from .pool import Pool
 
 
@@ -25,6 +25,11 @@ class FrontConnection(HTTPConnection):
 
     __slots__ = ()
 
+    def _stream_class(self) -> type[HTTP2Stream]:
+        from ..http2.front import FrontStream
+
+        return FrontStream
+
     def _serve_request(self) -> bool:
         server = self.server
         parser = self.parser
@@ -34,8 +39,8 @@ class FrontConnection(HTTPConnection):
         self.responding = False
         if "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
             server.trust.apply(environ)
-        body = self.body = Body(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
-        response = self.response = Response(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
+        body = self.body = self.body_class(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
+        response = self.response = self.response_class(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         del parser
         pool: Pool = server.front
         pool.sessions += 1
