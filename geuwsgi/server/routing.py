@@ -57,7 +57,7 @@ class Router:
             answer = self.static(environ, start_response)
             if answer is not None:
                 return answer
-        return self._call(environ.get("SCRIPT_NAME", ""), environ, start_response)
+        return self._call(environ.get("UWSGI_APPID") or environ.get("SCRIPT_NAME", ""), environ, start_response)
 
     def _split_path(self, environ: dict[str, Any]) -> None:
         path = environ["PATH_INFO"]
