@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Optional
 
 from .ports import free_ports
 from .process import Program, ProgramDied
@@ -36,7 +37,7 @@ http {{
 
 _SERVER = """
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         location / {{
 {location}
         }}
@@ -69,17 +70,21 @@ class Nginx(Program):
 
     Args:
         locations: name -> what stands in its `location /`.
+        tls: name -> the certificate's lines, for a port that speaks TLS.
 
     Attributes:
         ports: name -> port.
     """
 
-    def __init__(self, folder: Path, locations: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, locations: Mapping[str, str], tls: Optional[Mapping[str, str]] = None) -> None:
         program = find_program("nginx")
         configuration = folder / "nginx.conf"
         for attempt in range(5):
             self.ports = dict(zip(locations, free_ports(len(locations))))
-            servers = "".join(_SERVER.format(port=self.ports[name], location=text) for name, text in locations.items())
+            secure = {name: " ssl;\n" + lines.rstrip().rstrip(";") for name, lines in (tls or {}).items()}
+            servers = "".join(
+                _SERVER.format(port=self.ports[name], location=text, tls=secure.get(name, "")) for name, text in locations.items()
+            )
             # Its workers would become somebody who may not look into the folder.
             user = "user root;" if os.getuid() == 0 else ""
             configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers, user=user))
