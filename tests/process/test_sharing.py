@@ -73,7 +73,7 @@ def test_what_cannot_be_had_is_said(run_geuwsgi: Run, probe: str, value: str) ->
 
 def test_websockets_stream_what_one_process_writes(server: StartServer) -> None:
     running = server("sharedarea_stream.py", "--master", "-p", "2", "--sharedarea", "17", "--locks", "1")
-    clients = [websocket.create_connection(f"{running.ws_url}/5", timeout=20) for _ in range(20)]
+    clients = [websocket.create_connection(f"{running.ws_url}/5", timeout=20) for _ in range(100)]
     begun = time.monotonic()
     for client in clients:
         for _ in range(5):
