@@ -39,8 +39,8 @@ def find_uwsgi() -> str:
 
 
 def find_debian_uwsgi() -> str:
-    """Debian's uWSGI with its Python and greenlet plugins, which pip's lacks."""
-    for plugin in ("python3", "greenlet_python3"):
+    """Debian's uWSGI with its Python, greenlet and asyncio plugins, which pip's lacks."""
+    for plugin in ("python3", "greenlet_python3", "asyncio_python3"):
         if not Path(f"/usr/lib/uwsgi/plugins/{plugin}_plugin.so").exists():
             missing(f"Debian's uWSGI plugin {plugin}")
     return find_program("uwsgi-core")
