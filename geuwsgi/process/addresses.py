@@ -46,7 +46,8 @@ class Address:
 
     def describe(self, listener: Listener, forwards: bool) -> Listener:
         """The listener, which is bound to this address, with what is to be done there, but for certificates."""
-        return replace(listener, protocol=self.protocol, proxied=self.proxied, forwards=forwards, to_https=self.to_https)
+        tells = self.option == "http-stats"
+        return replace(listener, protocol=self.protocol, proxied=self.proxied, forwards=forwards, tells=tells, to_https=self.to_https)
 
 
 def addresses(config: Config) -> tuple[Address, ...]:
@@ -77,6 +78,8 @@ def addresses(config: Config) -> tuple[Address, ...]:
         if config.get("abstract-socket") and _is_file(address):
             address = "@" + address
         found.append(Address(port.option, address, port.source, "http", port.option in proxied, port.tls, port.to_https))
+    if config.get("http-stats") and config.get("http-to"):
+        found.append(Address("http-stats", config.get("http-stats"), config.source("http-stats")))
     shared.check_used()
     return tuple(found)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
+from .. import EMULATED_UWSGI
 from ..config.options import BY_NAME
 from ..errors import ConfigError
+from ..server.gateway.backend import ACTIVE, COUNTS, DEAD_SINCE, FAILURES, HITS, Backend, parse_backend
+from ..shared.memory import shared_words
 
 if TYPE_CHECKING:
     from ..config.config import Config
-    from ..server.gateway.backend import Backend
     from ..server.gateway.pool import Pool
     from ..server.gateway.settings import GatewaySettings
 
@@ -31,6 +35,9 @@ _REFINING = {
     "http-quiet": "",
 }
 
+#: Those that the actions of internal routing follow too.
+_ROUTING = ("http-connect-timeout", "http-chunked-input")
+
 
 @dataclass(frozen=True)
 class Front:
@@ -42,6 +49,7 @@ class Front:
         modifier1, modifier2: for uwsgi backends that name none.
         http: backends without a scheme speak HTTP.
         settings: limits and habits.
+        board: the counts of all workers, two rows for each.
     """
 
     backends: tuple[str, ...]
@@ -50,16 +58,62 @@ class Front:
     modifier2: int
     http: bool
     settings: GatewaySettings
+    board: memoryview
 
-    def pool(self) -> Pool:
-        """The backends of one worker."""
-        from ..server.gateway.pool import Pool
+    def pool(self, worker: int, respawns: int, addresses: list[str]) -> Pool:
+        """The backends of one worker.
 
-        return Pool([self._backend(text) for text in self.backends], self.settings, [self._backend(text) for text in self.fallback])
+        Args:
+            worker: its number, from 1.
+            respawns: how many had this number before it: during a reload two have it, each with a row of its own.
+            addresses: where the front listens, for the statistics.
+        """
+        from ..server.gateway.pool import Pool  # with all of gevent, so not before the standard library is patched
+
+        found = Pool([self._backend(text) for text in self.backends], self.settings, [self._backend(text) for text in self.fallback])
+        start = self._row(2 * (worker - 1) + respawns % 2)
+        for backend in (*found.backends, *found.fallback):
+            backend.counts = self.board[start : start + COUNTS]
+            backend.counts[ACTIVE] = 0
+            start += COUNTS
+        found.report = lambda: self._report(addresses)
+        return found
+
+    def _row(self, number: int) -> int:
+        return number * COUNTS * (len(self.backends) + len(self.fallback))
+
+    def _report(self, addresses: list[str]) -> bytes:
+        """What uWSGI's router tells, and a little more: `failures` and `active` of each node.
+
+        Source: uWSGI's corerouter_send_stats.
+        """
+        names = (*self.backends, *self.fallback)
+        size = COUNTS * len(names)
+        rows = [self.board[start : start + size] for start in range(0, len(self.board), size)]
+        nodes = [
+            {
+                "name": name,
+                "hits": sum(row[index * COUNTS + HITS] for row in rows),
+                "grace": max(row[index * COUNTS + DEAD_SINCE] for row in rows),
+                "failures": sum(row[index * COUNTS + FAILURES] for row in rows),
+                "active": sum(row[index * COUNTS + ACTIVE] for row in rows),
+            }
+            for index, name in enumerate(names)
+        ]
+        told = {
+            "version": EMULATED_UWSGI,
+            "pid": os.getpid(),
+            "uid": os.getuid(),
+            "gid": os.getgid(),
+            "cwd": os.getcwd(),
+            "active_sessions": sum(row[index + ACTIVE] for row in rows for index in range(0, size, COUNTS)),
+            "http": addresses,
+            "static_nodes": nodes,
+            "cheap": 0,
+        }
+        return json.dumps(told, indent="\t").encode() + b"\n"
 
     def _backend(self, text: str) -> Backend:
-        from ..server.gateway.backend import parse_backend
-
         return parse_backend(text, self.modifier1, self.modifier2, self.http)
 
 
@@ -70,8 +124,9 @@ def front(config: Config) -> Optional[Front]:
         ConfigError: an address that is none, or options that would do nothing.
     """
     if not config.get("http-to"):
+        routes = any(config.given(name) for name in BY_NAME if "route" in name)
         for name, why in _REFINING.items():
-            if config.given(name) and config.get(name) is not False:
+            if config.given(name) and config.get(name) is not False and not (name in _ROUTING and routes):
                 config.warnings.append(f"{name} ({config.source(name)}) has no effect: {why or 'there is no http-to'}")
         return None
     if not any(config.get(name) for name in FORWARDING if name in BY_NAME):
@@ -100,6 +155,7 @@ def front(config: Config) -> Optional[Front]:
             quiet=bool(config.get("http-quiet")),
             variables=(("UWSGI_ROUTER", "http"), *_variables(config)),
         ),
+        board=shared_words(2 * config.get("processes") * COUNTS * (len(config.get("http-to")) + len(config.get("http-fallback")))),
     )
     for option in ("http-to", "http-fallback"):
         for index, text in enumerate(config.get(option)):

@@ -262,7 +262,7 @@ class Instance:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
         files_only = not asked.need_app and (settings.static_settings(self.config).any or settings.route_settings(self.config).rules)
-        front_only = not asked.need_app and all(listener.forwards for listener in self.listeners)
+        front_only = not asked.need_app and all(listener.forwards or listener.tells for listener in self.listeners)
         if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")

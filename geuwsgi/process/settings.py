@@ -321,7 +321,13 @@ def route_settings(config: Config) -> RouteSettings:
 def gateway_settings(config: Config) -> GatewaySettings:
     """How the actions `uwsgi:` and `http:` of the internal routing talk to other servers."""
     timeout = _stall_timeout(config)
-    return GatewaySettings(timeout=timeout, connect_timeout=timeout, variables=())
+    connect_timeout = config.get("http-connect-timeout")
+    return GatewaySettings(
+        timeout=timeout,
+        connect_timeout=timeout if connect_timeout is None else connect_timeout,
+        chunked_input=config.get("http-chunked-input"),
+        variables=(),
+    )
 
 
 def module_settings(config: Config, listeners: Sequence[Listener], is_a_reload: bool = False) -> ModuleSettings:

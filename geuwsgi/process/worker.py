@@ -74,7 +74,9 @@ class Worker:
         application = application_for(mounts, static, instance.settings.manage_script_name, routes)
         self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
         if instance.front is not None:
-            self.server.front = instance.front.pool()
+            respawns = instance.scoreboard.row(worker_id)[board.RESPAWNS]
+            served = [listener.address for listener in instance.listeners if listener.forwards]
+            self.server.front = instance.front.pool(worker_id, respawns, served)
         if routes is not None:
             module.serve_routes(routes, worker_id)
         module.attach(self.server, [(mount.mountpoint, mount.application) for mount in instance.mounts])

@@ -217,6 +217,10 @@ def connection_maker(listener: Listener) -> Callable[[Any, Server, dict[str, Any
     """What makes the connections of a listener out of accepted sockets."""
     if listener.to_https is not None:
         return partial(RedirectingConnection, port=listener.to_https)
+    if listener.tells:
+        from .gateway.front import StatsConnection
+
+        return StatsConnection
     if listener.forwards:
         from .gateway.front import FrontConnection
 

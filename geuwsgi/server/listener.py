@@ -48,6 +48,7 @@ class Listener:
         path: the file of a unix socket that this process made and may remove (`--vacuum`), else "".
         number: the descriptor under which it was handed to us, -1 if we bound it.
         forwards: its requests are for the backends of the server's front, not for the application.
+        tells: whoever connects is told the state of the front.
         protocol: what is spoken there: "http" or "uwsgi".
         proxied: connections begin with a PROXY protocol header.
         tls: the certificates of a TLS port, else None.
@@ -61,6 +62,7 @@ class Listener:
     path: str = ""
     number: int = -1
     forwards: bool = False
+    tells: bool = False
     protocol: str = "http"
     proxied: bool = False
     tls: Optional[TLSContext] = None

@@ -19,6 +19,11 @@ _UNIX_PATH_MAX = 107
 _SCHEME = re.compile(r"(uwsgi|http):(?://)?", re.IGNORECASE)
 _MODIFIERS = re.compile(r"(.*?)(?:,([0-9]{1,3})(?:,([0-9]{1,3}))?)?")
 
+#: Indexes of `Backend.counts`: requests forwarded to it, how often it could not be reached, requests and tunnels that it serves at the
+#: moment, the second (since the epoch) from which on it has not been reached, 0 while it is.
+HITS, FAILURES, ACTIVE, DEAD_SINCE = range(4)
+COUNTS = 4
+
 FORMS = "write 127.0.0.1:3031 or the path of a unix socket for the uwsgi protocol, http://127.0.0.1:8080 for HTTP"
 
 
@@ -35,9 +40,7 @@ class Backend:
 
     Attributes:
         dead_until: in the loop's time; before it the backend is left alone. 0 while it answers.
-        hits: requests forwarded to it.
-        failures: how often it could not be reached.
-        active: requests and tunnels that it serves at the moment.
+        counts: what is told about it, at HITS, FAILURES, ACTIVE and DEAD_SINCE.
         idle: connections kept open for the next request, the latest last.
     """
 
@@ -52,9 +55,7 @@ class Backend:
         self.modifier1 = modifier1
         self.modifier2 = modifier2
         self.dead_until = 0.0
-        self.hits = 0
-        self.failures = 0
-        self.active = 0
+        self.counts: Any = [0] * COUNTS
         self.idle: list[Any] = []
         self._targets: list[tuple[int, Any]] = []
         if path:

@@ -18,6 +18,7 @@ from ...protocol.http_client import MAX_HEAD, BadResponse, ResponseHead
 from ..stream import SocketStream
 from ..transport import ClientError, TimedOut
 from . import gzip
+from .backend import ACTIVE, HITS
 from .link import BackendError, Link, Unreachable, connect
 from .tunnel import Tunnel
 
@@ -125,7 +126,7 @@ class _Exchange:
         if self.spooled is not None:
             self.spooled.close()
         if self.backend is not None:
-            self.backend.active -= 1
+            self.backend.counts[ACTIVE] -= 1
         if self.link is not None:
             self.link.close()
             self.link = None
@@ -161,7 +162,7 @@ class _Exchange:
         assert self.backend is not None
         self.link.close()
         self.link = None
-        self.backend.active -= 1
+        self.backend.counts[ACTIVE] -= 1
         self.backend = None
 
     def _upgrade(self) -> str:
@@ -211,8 +212,8 @@ class _Exchange:
                 raise
             self.link = link
             self.backend = backend
-            backend.active += 1
-            backend.hits += 1
+            backend.counts[ACTIVE] += 1
+            backend.counts[HITS] += 1
             if payload is not None:
                 link.hurry()
                 self._upload(link, payload)

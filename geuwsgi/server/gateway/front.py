@@ -1,4 +1,4 @@
-"""The front: connections whose requests are answered by backends (`--http ADDRESS --http-to ADDRESS`)."""
+"""The front: connections whose requests are answered by backends (`--http ADDRESS --http-to ADDRESS`), and those that ask how they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from greenlet import GreenletExit
 from ..body import NO_BODY
 from ..connection import NOTHING, HTTPConnection
 from ..request import Request
+from ..transport import ClientError
 from .exchange import forward
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class FrontConnection(HTTPConnection):
         response = self.response = self.response_class(self, request, parser.http11, environ["REQUEST_METHOD"] == "HEAD", parser.keep_alive)
         del parser
         pool: Pool = server.front
-        pool.sessions += 1
         try:
             try:
                 response.send(forward(request, pool))
@@ -52,7 +52,6 @@ class FrontConnection(HTTPConnection):
             except BaseException as error:
                 self._failed(request, response, error)
         finally:
-            pool.sessions -= 1
             self.request = self.response = None
             server.total_requests += 1
             self.body = NO_BODY
@@ -65,3 +64,19 @@ class FrontConnection(HTTPConnection):
         if not body.ended or self.parser.has_unread or self.transport.receive_now():
             self._linger()
         return False
+
+
+class StatsConnection(HTTPConnection):
+    """Whoever connects to `--http-stats` is told the state of the front, and asked nothing."""
+
+    __slots__ = ()
+
+    def serve(self) -> None:
+        try:
+            self.transport.send(self.server.front.report())
+            self._linger()
+        except ClientError:
+            pass
+        finally:
+            self.transport.close()
+            self.server.forget(self)

@@ -6,12 +6,14 @@ uWSGI closes the client's connection; here they are tried again, because one tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from gevent import get_hub
 
 from ...log import log
+from .backend import DEAD_SINCE, FAILURES
 from .link import BackendError
 
 if TYPE_CHECKING:
@@ -35,14 +37,14 @@ class Pool:
         fallback: those to try when none of the others can be reached.
 
     Attributes:
-        sessions: requests and tunnels of a front that are being served.
+        report: what `--http-stats` tells, as JSON; of all workers, where there are several.
     """
 
     def __init__(self, backends: Sequence[Backend], settings: GatewaySettings, fallback: Sequence[Backend] = ()) -> None:
-        self.fallback = list(fallback)
-        self.sessions = 0
         self.backends = list(backends)
+        self.fallback = list(fallback)
         self.settings = settings
+        self.report: Callable[[], bytes] = lambda: b"{}\n"
         self._next = 0
         self._timer: Any = None
 
@@ -69,16 +71,19 @@ class Pool:
 
     def failed(self, backend: Backend, error: Unreachable) -> None:
         """It could not be reached."""
-        backend.failures += 1
+        backend.counts[FAILURES] += 1
         now = get_hub().loop.now()
         if not self.settings.quiet and backend.dead_until <= now:
             log(f"backend {error}: left alone for {self.settings.grace:g} seconds, as far as there are others")
+        if not backend.dead_until:
+            backend.counts[DEAD_SINCE] = int(time.time())
         backend.dead_until = now + self.settings.grace
 
     def works(self, backend: Backend) -> None:
         """It has answered."""
         if backend.dead_until:
             backend.dead_until = 0.0
+            backend.counts[DEAD_SINCE] = 0
             if not self.settings.quiet:
                 log(f"backend {backend.name} is back")
 
