@@ -15,7 +15,7 @@ import pytest
 from geuwsgi import accel
 from tests.conformance.case import Case, Connect
 from tests.harness.grades import GRADES
-from tests.proxies.fronts import ROUTER, Fronts, fronts
+from tests.proxies.fronts import OWN, ROUTER, Fronts, fronts
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ if accel.COMPILED:
 
 #: The same through real front servers. None of them looks into a websocket, so a part of the cases tells whether all would pass:
 #: GEUWSGI_CONFORMANCE=all plays all of them.
-FRONTS = ("nginx-uwsgi", "nginx-proxy", "haproxy", "haproxy-v2", ROUTER)
+FRONTS = ("nginx-uwsgi", "nginx-proxy", "haproxy", "haproxy-v2", ROUTER, *OWN)
 _ONE_OF = 1 if os.environ.get("GEUWSGI_CONFORMANCE") == "all" else 24
 
 

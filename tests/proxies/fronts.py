@@ -10,6 +10,7 @@ from typing import Any, Callable
 from tests.harness.haproxy import HAProxy
 from tests.harness.nginx import PROXY_PASS, STREAMING, UWSGI_PASS, Nginx
 from tests.harness.router import UWSGIRouter
+from tests.harness.servers import Geuwsgi
 
 #: As the application has it.
 BLOCK = bytes(range(256)) * 256
@@ -23,7 +24,9 @@ NGINX = NGINX_UWSGI + NGINX_PROXY
 HAPROXY_PROTOCOL = ("haproxy-v1", "haproxy-v2", "haproxy-tcp")
 HAPROXY = ("haproxy", *HAPROXY_PROTOCOL)
 ROUTER = "uwsgi-router"
-ALL = (*NGINX, *HAPROXY, ROUTER)
+#: geuwsgi's own front, to the same server.
+OWN = ("geuwsgi-uwsgi", "geuwsgi-http")
+ALL = (*NGINX, *HAPROXY, ROUTER, *OWN)
 
 
 class Fronts:
@@ -45,6 +48,8 @@ class Fronts:
             **dict.fromkeys(NGINX, lambda: self._nginx(http, tcp, unix)),
             **dict.fromkeys(HAPROXY, lambda: self._haproxy(http, proxied)),
             ROUTER: lambda: self._router(tcp),
+            "geuwsgi-uwsgi": lambda: self._own("geuwsgi-uwsgi", tcp),
+            "geuwsgi-http": lambda: self._own("geuwsgi-http", f"http://{http}"),
         }
 
     def port(self, name: str) -> int:
@@ -88,6 +93,11 @@ class Fronts:
         router = UWSGIRouter(self._folder_of("router"), tcp, "--http-chunked-input")
         self._programs.append(router)
         return {ROUTER: router.port}
+
+    def _own(self, name: str, backend: str) -> dict[str, int]:
+        front = Geuwsgi(self._folder_of(name), None, "--http", "127.0.0.1:0", "--http-to", backend)
+        self._programs.append(front)
+        return {name: front.port}
 
     def kill(self) -> None:
         """End what stands in front."""

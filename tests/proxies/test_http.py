@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.harness.wait import wait_until
-from tests.proxies.fronts import BLOCK, ROUTER, Fronts
+from tests.proxies.fronts import BLOCK, OWN, ROUTER, Fronts
 
 MEGABYTE = 1 << 20
 
@@ -72,7 +72,7 @@ def test_one_connection_for_many_requests(behind: Fronts, front: str) -> None:
 
 
 def test_a_large_upload(behind: Fronts, front: str) -> None:
-    size = 50 * MEGABYTE if front in ("nginx-uwsgi", "nginx-proxy", "haproxy", ROUTER) else 8 * MEGABYTE
+    size = 50 * MEGABYTE if front in ("nginx-uwsgi", "nginx-proxy", "haproxy", ROUTER, *OWN) else 8 * MEGABYTE
     before = behind.server.uss()
     digest = hashlib.sha256()
 
@@ -93,7 +93,7 @@ def test_a_chunked_upload(behind: Fronts, front: str) -> None:
 
 
 def test_a_large_download(behind: Fronts, front: str) -> None:
-    size = 50 * MEGABYTE if front in ("nginx-uwsgi", "nginx-proxy", "haproxy", ROUTER) else 8 * MEGABYTE
+    size = 50 * MEGABYTE if front in ("nginx-uwsgi", "nginx-proxy", "haproxy", ROUTER, *OWN) else 8 * MEGABYTE
     _, body = ask(behind, front, "GET", f"/download?size={size}")
     assert len(body) == size
     assert body[: len(BLOCK)] == BLOCK == body[-len(BLOCK) :]
