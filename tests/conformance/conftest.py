@@ -14,6 +14,7 @@ import pytest
 
 from geuwsgi import accel
 from tests.conformance.case import Case, Connect
+from tests.harness.certificates import certificates
 from tests.harness.grades import GRADES
 from tests.proxies.fronts import OWN, ROUTER, Fronts, fronts
 
@@ -33,6 +34,20 @@ class Endpoint:
 ARGUMENTS = ("conformance.py", "--http-websockets", "--websockets-max-size", "16384", "--disable-logging")
 
 
+def _tls(start: Callable[..., Any]) -> Connect:
+    found = certificates()
+    listen = f"127.0.0.1:0,{found.cert},{found.key}"
+    server = start(*ARGUMENTS, "--https-socket", listen, expect_log=["as asked for|spawned uWSGI worker"])
+    context = found.context()
+
+    def connect() -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", server.port), 10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the request waits for what confirms the handshake
+        return context.wrap_socket(sock, server_hostname="localhost")
+
+    return connect
+
+
 def _tcp(start: Callable[..., Any], **environment: str) -> Connect:
     # The second half is in every log: a part of the suite may be run without the case that raises.
     server = start(*ARGUMENTS, env=environment or None, expect_log=["as asked for|spawned uWSGI worker"])
@@ -40,7 +55,7 @@ def _tcp(start: Callable[..., Any], **environment: str) -> Connect:
 
 
 #: How to start what an endpoint connects to. A further one (TLS, HTTP/2) is added here.
-ENDPOINTS: dict[str, Callable[[Callable[..., Any]], Connect]] = {"tcp": _tcp}
+ENDPOINTS: dict[str, Callable[[Callable[..., Any]], Connect]] = {"tcp": _tcp, "tls": _tls}
 if accel.COMPILED:
     ENDPOINTS["pure"] = lambda start: _tcp(start, GEUWSGI_PURE="1")
 

@@ -173,6 +173,7 @@ def is_binding(argument: str) -> bool:
         "--uwsgi-socket",
         "--https",
         "--https-socket",
+        "--https-dev",
         "--ini",
     }
 
