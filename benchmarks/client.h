@@ -3,6 +3,8 @@
  * What a message means is the scenario's business: it gives the callbacks in `struct scenario`. Payloads are checked while they
  * stream by, so nothing is buffered and nothing is taken on trust: the first HEAD_SIZE bytes of a message are kept for the scenario,
  * the rest must equal `filler` byte by byte.
+ *
+ * Compiled with WITH_TLS all connections are TLS; without it nothing of that is there.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -19,6 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef WITH_TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
+
 #include "wire.h"
 
 #define CHUNK (256 * 1024)
@@ -26,7 +33,7 @@
 #define TEXT_LIMIT 8192
 #define OPENING_AT_ONCE 64 /* below every server's listen backlog; the connect scenario opens all at once instead */
 
-enum phase { CLOSED, CONNECTING, HANDSHAKING, OPEN, CLOSING };
+enum phase { CLOSED, CONNECTING, SECURING, HANDSHAKING, OPEN, CLOSING };
 
 struct conn {
     int fd, phase;
@@ -53,6 +60,9 @@ struct conn {
     char *text; /* the HTTP response so far, when it did not come in one piece */
     size_t text_length;
     void *extra;
+#ifdef WITH_TLS
+    SSL *ssl;
+#endif
 };
 
 struct scenario {
@@ -86,6 +96,33 @@ static void note_error(const struct conn *c, const char *what) {
         if (*p < ' ' || *p == '"' || *p == '\\') *p = '?'; /* it goes into JSON */
 }
 
+#ifdef WITH_TLS
+static SSL_CTX *tls;
+
+static void prepare_tls(void) {
+    tls = SSL_CTX_new(TLS_client_method()); /* the certificate is of no interest here */
+    if (!tls) abort();
+    SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(tls, 1);
+}
+
+/* As send() and recv(): -1 with EAGAIN when the kernel has no room or no bytes. */
+static ssize_t outcome(struct conn *c, int n) {
+    if (n > 0) return n;
+    int error = SSL_get_error(c->ssl, n);
+    ERR_clear_error();
+    if (error == SSL_ERROR_ZERO_RETURN) return 0;
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+    return -1;
+}
+
+static ssize_t put(struct conn *c, const void *data, size_t length) { return outcome(c, SSL_write(c->ssl, data, (int)length)); }
+static ssize_t get(struct conn *c, void *data, size_t length) { return outcome(c, SSL_read(c->ssl, data, (int)length)); }
+#else
+static ssize_t put(struct conn *c, const void *data, size_t length) { return send(c->fd, data, length, MSG_NOSIGNAL); }
+static ssize_t get(struct conn *c, void *data, size_t length) { return recv(c->fd, data, length, 0); }
+#endif
+
 static void watch(struct conn *c, uint32_t events, int operation) {
     struct epoll_event event = {.events = events, .data.ptr = c};
     epoll_ctl(loop, operation, c->fd, &event);
@@ -98,8 +135,12 @@ static void want_write(struct conn *c, int wanted) {
 }
 
 static void drop(struct conn *c) {
+#ifdef WITH_TLS
+    SSL_free(c->ssl);
+    c->ssl = NULL;
+#endif
     if (c->fd >= 0) close(c->fd);
-    if (c->phase == CONNECTING || c->phase == HANDSHAKING) opening--;
+    if (c->phase == CONNECTING || c->phase == SECURING || c->phase == HANDSHAKING) opening--;
     if (c->phase == OPEN) opened--;
     c->fd = -1;
     c->phase = CLOSED;
@@ -171,7 +212,7 @@ static void send_request(struct conn *c) {
                      "Sec-WebSocket-Key: %.24s\r\nSec-WebSocket-Version: 13\r\nOrigin: http://127.0.0.1:%d\r\n\r\n",
                      scenario.path ? own : path, port, key, port);
     }
-    if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n) fail(c, "the request was not taken");
+    if (put(c, text, (size_t)n) != n) fail(c, "the request was not taken");
 }
 
 static void become_open(struct conn *c) {
@@ -181,6 +222,20 @@ static void become_open(struct conn *c) {
     scenario.opened(c);
 }
 
+static void speak(struct conn *c) {
+    c->phase = HANDSHAKING;
+    if (scenario.response) become_open(c);
+    else send_request(c);
+}
+
+#ifdef WITH_TLS
+static void secure(struct conn *c) {
+    int n = SSL_do_handshake(c->ssl);
+    if (n == 1) speak(c);
+    else if (outcome(c, n) < 0 && errno != EAGAIN) fail(c, "no TLS");
+}
+#endif
+
 static void connected(struct conn *c) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -189,10 +244,16 @@ static void connected(struct conn *c) {
         fail(c, strerror(error));
         return;
     }
-    c->phase = HANDSHAKING;
     want_write(c, 0);
-    if (scenario.response) become_open(c);
-    else send_request(c);
+#ifdef WITH_TLS
+    c->phase = SECURING;
+    c->ssl = SSL_new(tls);
+    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd)) abort();
+    SSL_set_connect_state(c->ssl);
+    secure(c);
+#else
+    speak(c);
+#endif
 }
 
 /* Sends queued frames and a waiting pong, as far as the kernel takes them; slots are stamped by the scenario when queued. */
@@ -201,7 +262,7 @@ static void flush(struct conn *c) {
         uint64_t slot = c->sent % c->slots, run = c->queued - c->sent;
         if (run > c->slots - slot) run = c->slots - slot;
         size_t length = run * frame_size - c->offset;
-        ssize_t n = send(c->fd, c->ring + slot * frame_size + c->offset, length, MSG_NOSIGNAL);
+        ssize_t n = put(c, c->ring + slot * frame_size + c->offset, length);
         if (n < 0) {
             if (errno == EAGAIN) want_write(c, 1);
             return; /* a reset shows at the next read */
@@ -214,7 +275,7 @@ static void flush(struct conn *c) {
         }
     }
     if (c->pong_length) {
-        if (send(c->fd, c->pong, c->pong_length, MSG_NOSIGNAL) != (ssize_t)c->pong_length) note_error(c, "a pong was not taken");
+        if (put(c, c->pong, c->pong_length) != (ssize_t)c->pong_length) note_error(c, "a pong was not taken");
         c->pong_length = 0;
     }
     want_write(c, 0);
@@ -247,7 +308,7 @@ static void send_close(struct conn *c) {
     apply_mask(frame + n, code, 2, c->mask, 0);
     if (c->phase == OPEN) opened--;
     c->phase = CLOSING;
-    if (send(c->fd, frame, n + 2, MSG_NOSIGNAL) < 0) drop(c);
+    if (put(c, frame, n + 2) < 0) drop(c);
 }
 
 static void control_frame(struct conn *c) {
@@ -405,18 +466,33 @@ static void take_text(struct conn *c, uint8_t *data, size_t length) {
     memcpy(c->text, data + taken, c->text_length);
 }
 
-static void readable(struct conn *c) {
-    ssize_t n = recv(c->fd, chunk, sizeof chunk, 0);
-    if (n < 0 && errno == EAGAIN) return;
+/* Returns whether there was something, and the connection is still there. */
+static int read_some(struct conn *c) {
+    ssize_t n = get(c, chunk, sizeof chunk);
+    if (n < 0 && errno == EAGAIN) return 0;
     if (n <= 0) {
         if (c->phase == CLOSING) drop(c);
         else fail(c, n ? strerror(errno) : "the server closed the connection");
-        return;
+        return 0;
     }
+    uint32_t generation = c->generation;
     now = now_ns();
     if (scenario.response || c->phase == HANDSHAKING) take_text(c, chunk, (size_t)n);
     else take_frames(c, chunk, (size_t)n);
     if (c->sent < c->queued && !c->want_write) flush(c);
+    return c->generation == generation;
+}
+
+static void readable(struct conn *c) {
+#ifdef WITH_TLS
+    if (c->phase == SECURING) {
+        secure(c);
+        if (c->phase != HANDSHAKING && c->phase != OPEN) return;
+    }
+    while (read_some(c) && SSL_has_pending(c->ssl)) {} /* what OpenSSL has taken from the kernel raises no event */
+#else
+    read_some(c);
+#endif
 }
 
 /* Waits at most `milliseconds` and serves what happened. */

@@ -48,7 +48,11 @@ class Floor:
         """The same ratio from the CPU per message, which a busy machine hardly moves; None where that says nothing."""
         if self.other is None or self.figure != "rate":
             return None
-        return results.ratio(self.scenario, self.other, self.server, "cpu_us")
+        if self.other_scenario is None:
+            return results.ratio(self.scenario, self.other, self.server, "cpu_us")
+        mine = results.median(self.scenario, self.server, "cpu_us")
+        theirs = results.median(self.other_scenario, self.other, "cpu_us")
+        return theirs / mine if mine and theirs else None
 
     def verdict(self, value: Optional[float]) -> str:
         if value is None:
@@ -74,6 +78,9 @@ FLOORS = (
     Floor("the same against the C echo", "echo-100", 0.55, 0.75, other="c-epoll"),
     Floor("echo 16 KiB, 100 connections, against uWSGI --http-socket --gevent", "echo-16k", 1.8, 2.5, other="uwsgi-http-socket"),
     Floor("pure Python twin, 64 B, against uvicorn + websockets", "echo-100", 1.4, 1.8, server="geuwsgi-pure", other="uvicorn"),
+    Floor("echo over TLS, 64 B, 100 connections, against the plain one", "echo-tls", 0.5, 0.65, "geuwsgi-tls", "geuwsgi", "echo-100"),
+    Floor("the same against uWSGI --https --http-websockets --gevent", "echo-tls", 2, 3, "geuwsgi-tls", "uwsgi-https"),
+    Floor("memory per idle TLS websocket, 3,000 of them, KiB", "memory-tls-3000", 32, 24, "geuwsgi-tls", at_most=True),
     Floor("keep-alive GET, 50 connections, against uWSGI --http --http-keepalive", "get-50", 4, 7, other="uwsgi-keepalive"),
     Floor("the same against granian (WSGI)", "get-50", 0.6, 1.0, other="granian"),
     Floor("two workers on two cores against one, echoes; CPU: of one echo", "echo-workers", 1.7, 1.9, server="geuwsgi-2", other="geuwsgi"),

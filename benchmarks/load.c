@@ -422,6 +422,9 @@ int main(int argc, char **argv) {
     frame_size = header_size + message_size;
     loop = epoll_create1(EPOLL_CLOEXEC);
     prepare_conns();
+#ifdef WITH_TLS
+    prepare_tls();
+#endif
     started_at = now = now_ns();
 
     if (!strcmp(name, "echo")) {

@@ -30,8 +30,9 @@ class Lengths:
 class Load:
     """Runs the compiled load generator on its core."""
 
-    def __init__(self, binary: str, core: int, lengths: Lengths) -> None:
+    def __init__(self, binary: str, tls_binary: str, core: int, lengths: Lengths) -> None:
         self._binary = binary
+        self._tls_binary = tls_binary
         self._core = core
         self._lengths = lengths
 
@@ -44,7 +45,7 @@ class Load:
             "--warmup": str(self._lengths.warmup),
             "--open-timeout": str(OPEN_TIMEOUT),
         }
-        command = [self._binary, scenario.load]
+        command = [self._tls_binary if scenario.tls else self._binary, scenario.load]
         for name, value in [*options.items(), *scenario.options]:
             command += [name, value]
         return command

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+import native
 from process import Process, StartError, free_port
 from servers import Launch, Server
 
@@ -63,9 +65,16 @@ class Pool:
         self._started += 1
         port = free_port()
         ready = self._folder / f"ready-{self._started}"
-        command = server.command(Launch(app, port, str(ready), self._python, self._native, backlog))
+        cert, key = self._certificate() if server.certificate else ("", "")
+        command = server.command(Launch(app, port, str(ready), self._python, self._native, backlog, cert, key))
         cores = [*self._cores, self._load_core] if server.cores > 1 else self._cores
         return Process(command, cores, env, port, ready if server.ready_file else None)
+
+    def _certificate(self) -> tuple[str, str]:
+        try:
+            return native.certificate(self._folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise StartError(f"no certificate: {error}") from None
 
     def _redis_socket(self) -> str:
         """Redis works for the server, so it shares the server's core."""

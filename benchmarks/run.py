@@ -156,6 +156,7 @@ def run(arguments: argparse.Namespace) -> Results:
         sys.exit("bench: none of the servers can do any of the scenarios")
     try:
         load_binary, echo_binary = native.build("load"), native.build("echo")
+        tls_binary = native.build("load", tls=True) if any(scenario.tls for scenario, _ in plan) else ""
     except native.NoCompiler as error:
         sys.exit(f"bench: {error}")
     server_core, load_core = cores(arguments.cpus)
@@ -169,7 +170,7 @@ def run(arguments: argparse.Namespace) -> Results:
     print(f"{about['processor']}, {about['cores']} cores, Python {about['python']}; {about['geuwsgi']}")
     print(", ".join(f"{name} {version}" for name, version in about["versions"].items()))
     pool = Pool([server_core], load_core, arguments.python, echo_binary)
-    load = Load(load_binary, load_core, lengths)
+    load = Load(load_binary, tls_binary, load_core, lengths)
     try:
         for position, (scenario, servers) in enumerate(plan):
             measure_scenario(scenario, servers, 1 if scenario.memory else rounds, pool, load, results)

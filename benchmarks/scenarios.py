@@ -22,6 +22,7 @@ class Scenario:
         fixed_work: the server is not driven to its limit, so read the latency and the CPU, not the rate.
         backlog: all servers get the same listen backlog; otherwise each has its own default.
         quick: the servers of a `--quick` run; None leaves the scenario out of it.
+        tls: the load generator speaks TLS.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Scenario:
     fixed_work: bool = False
     backlog: bool = True
     quick: Optional[tuple[str, ...]] = ()
+    tls: bool = False
 
     @property
     def app(self) -> str:
@@ -67,6 +69,8 @@ SCENARIOS = (
     Scenario("echo-16k", "echo, 16 KiB, 100 connections", "echo", 100, sized(16384), quick=FAST),
     Scenario("echo-64k", "echo, 64 KiB, 100 connections", "echo", 100, sized(65536), quick=FAST),
     Scenario("echo-pipelined", "echo, 64 B, 100 connections, 8 messages under way on each", "echo", 100, sized(64, 8), quick=FAST),
+    Scenario("echo-tls", "echo over TLS 1.3, 64 B, 100 connections", "echo", 100, ability="tls", quick=None, tls=True),
+    Scenario("echo-tls-16k", "echo over TLS 1.3, 16 KiB, 100 connections", "echo", 100, sized(16384), ability="tls", quick=None, tls=True),
     Scenario(
         "echo-workers",
         "echo, 64 B, 100 connections, one worker and two (the load shares the second core)",
@@ -168,6 +172,17 @@ SCENARIOS = (
         unit="KiB",
         memory=True,
         quick=("geuwsgi", "uwsgi-http-socket", "uvicorn"),
+    ),
+    Scenario(
+        "memory-tls-3000",
+        "memory per idle websocket over TLS 1.3, 3,000 of them",
+        "idle",
+        3000,
+        ability="tls",
+        unit="KiB",
+        memory=True,
+        quick=None,
+        tls=True,
     ),
     Scenario("memory-10000", "memory per idle websocket, 10,000 of them", "idle", 10000, unit="KiB", memory=True, quick=("geuwsgi",)),
 )

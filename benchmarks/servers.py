@@ -27,6 +27,7 @@ class Launch:
         python: the interpreter that has geuwsgi.
         native: the compiled C echo.
         backlog: give every server the same listen backlog; otherwise each has its own default.
+        cert: a certificate, and `key` its key, for servers that speak TLS.
     """
 
     app: str
@@ -35,6 +36,8 @@ class Launch:
     python: str
     native: str
     backlog: bool = True
+    cert: str = ""
+    key: str = ""
 
     def listen(self, option: str) -> str:
         """The option that sets the listen backlog, as this server calls it; nothing where its own default is wanted."""
@@ -49,13 +52,14 @@ class Server:
         name: for the command line and the JSON.
         title: for tables.
         command: makes the command line.
-        can: of "echo", "workers", "room", "channels", "get".
+        can: of "echo", "tls", "workers", "room", "channels", "get".
         env: added to the environment.
         packages: distributions whose versions go into the JSON.
         ready_file: it reports its address in a file; otherwise it is ready when the port accepts.
         redis: it needs a Redis server.
         descriptors: file descriptors it holds per websocket in one process.
         cores: how many cores it is given.
+        certificate: it speaks TLS.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Server:
     redis: bool = False
     descriptors: int = 1
     cores: int = 1
+    certificate: bool = False
 
 
 def tool(name: str) -> str:
@@ -80,10 +85,11 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def geuwsgi(extra: str = "") -> Callable[[Launch], list[str]]:
+def geuwsgi(extra: str = "", tls: bool = False) -> Callable[[Launch], list[str]]:
     def command(launch: Launch) -> list[str]:
+        address = f"--https-socket 127.0.0.1:0,{launch.cert},{launch.key}" if tls else "--http-socket 127.0.0.1:0"
         file = PEERS / ("uwsgi_echo.py" if launch.app == "echo" else "channel_room.py")
-        options = words(f"--http-socket 127.0.0.1:0 --gevent 20000 --disable-logging {launch.listen('--listen')} {extra}")
+        options = words(f"{address} --gevent 20000 --disable-logging {launch.listen('--listen')} {extra}")
         return [launch.python, "-m", "geuwsgi", *options, "--ready-file", launch.ready_file, "--wsgi-file", str(file)]
 
     return command
@@ -92,9 +98,8 @@ def geuwsgi(extra: str = "") -> Callable[[Launch], list[str]]:
 def uwsgi(address: str) -> Callable[[Launch], list[str]]:
     def command(launch: Launch) -> list[str]:
         file, extra = ("uwsgi_echo.py", "") if launch.app == "echo" else ("redis_room.py", "--gevent-monkey-patch")
-        options = words(
-            f"{address.format(port=launch.port)} --gevent 20000 --disable-logging --die-on-term {launch.listen('--listen')} {extra}"
-        )
+        where = address.format(port=launch.port, cert=launch.cert, key=launch.key)
+        options = words(f"{where} --gevent 20000 --disable-logging --die-on-term {launch.listen('--listen')} {extra}")
         return [tool("uwsgi"), *options, "--virtualenv", sys.prefix, "--wsgi-file", str(PEERS / file)]
 
     return command
@@ -140,6 +145,16 @@ SERVERS = (
     Server("geuwsgi-pure", "geuwsgi, pure Python", geuwsgi(), ("echo", "room", "get"), env={"GEUWSGI_PURE": "1"}, ready_file=True),
     Server(
         "geuwsgi-2", "geuwsgi, two workers on two cores", geuwsgi("--master --processes 2"), ("room", "workers"), ready_file=True, cores=2
+    ),
+    Server("geuwsgi-tls", "geuwsgi --https-socket", geuwsgi(tls=True), ("tls",), packages=("geuwsgi",), ready_file=True, certificate=True),
+    Server(
+        "uwsgi-https",
+        "uWSGI --https --http-websockets --gevent",
+        uwsgi("--https 127.0.0.1:{port},{cert},{key} --http-websockets"),
+        ("tls",),
+        packages=("uwsgi",),
+        descriptors=2,
+        certificate=True,
     ),
     Server("c-epoll", "C, epoll (the limit)", lambda launch: [launch.native, str(launch.port)], ("echo", "workers", "room", "get")),
     Server(

@@ -24,6 +24,7 @@ TWINS = (
     "server.request",
     "server.writer",
     "server.websocket",
+    "server.tlsstream",
     "api.websocket",
 )
 

@@ -13,17 +13,23 @@ from typing import Any, Callable, Optional, Union
 
 from gevent import get_hub
 
+from ..accel import use_compiled
 from ..log import log
 from .descriptor import Readiness, forget, take_over
 from .keepalive import unacknowledged
 from .rawio import receive, transmit
 from .stream import READABLE, WRITABLE, Watcher, adopt
 
-#: Bytes of ciphertext taken from the kernel at once. A BIO keeps the largest size that it ever had.
+#: Bytes of ciphertext taken from the kernel at once, and of a connection that has filled that. A BIO keeps the largest size that it
+#: ever had, so both are small.
 CIPHERTEXT_SIZE = 16384
+LARGE_CIPHERTEXT_SIZE = 32768
 
-#: Bytes encrypted at once: what goes into one record.
+#: Bytes that go into one record.
 RECORD_SIZE = 16384
+
+#: Bytes encrypted before the kernel is given what came out.
+BATCH_SIZE = 32768
 
 #: Bytes that OpenSSL may have to say on its own to a peer that does not read; beyond it is no honest peer.
 _UNASKED_LIMIT = 1024 * 1024
@@ -68,9 +74,12 @@ class TLSStream:
         "_on_readable",
         "_on_writable",
         "_outgoing",
+        "_read",
+        "_size",
         "_sock",
         "_unsent",
         "_watcher",
+        "_write",
         "broken",
         "native",
         "number",
@@ -106,7 +115,12 @@ class TLSStream:
         """Begin from the start with this context; what has come and was said so far is forgotten."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._size = CIPHERTEXT_SIZE
         self.ssl: ssl.SSLObject = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # Past the methods of SSLObject, which only call these: a frame less for each message.
+        inner: Any = getattr(self.ssl, "_sslobj", self.ssl)
+        self._read: Callable[[int], bytes] = inner.read
+        self._write: Callable[[Union[bytes, bytearray, memoryview]], int] = inner.write
 
     # -- the handshake
 
@@ -150,7 +164,7 @@ class TLSStream:
         if self._ended or self.broken:
             return b""
         if not self._held:
-            data = receive(self._sock, self._fd, CIPHERTEXT_SIZE)
+            data = receive(self._sock, self._fd, self._size)
             if not data:
                 if data is None:
                     return None
@@ -159,6 +173,8 @@ class TLSStream:
             if self._ending:
                 return None
             self._came = True
+            if len(data) == CIPHERTEXT_SIZE:
+                self._size = LARGE_CIPHERTEXT_SIZE
             self._incoming.write(data)
         return self._decrypt(size)
 
@@ -166,7 +182,7 @@ class TLSStream:
         self._held = False
         try:
             # One record at most comes out of one call.
-            data = self.ssl.read(size if size < RECORD_SIZE else RECORD_SIZE)
+            data = self._read(size if size < RECORD_SIZE else RECORD_SIZE)
         except ssl.SSLWantReadError:
             if self._outgoing.pending:
                 self.flush()
@@ -178,7 +194,7 @@ class TLSStream:
         if not data:
             self._ended = True
             return b""
-        if self._incoming.pending or self.ssl.pending():
+        if self._incoming.pending or (size < RECORD_SIZE and self.ssl.pending()):
             data = self._decrypt_more(data, size)
         if self._outgoing.pending:
             self.flush()
@@ -189,7 +205,7 @@ class TLSStream:
         taken = len(data)
         try:
             while taken < size:
-                data = self.ssl.read(min(size - taken, RECORD_SIZE))
+                data = self._read(min(size - taken, RECORD_SIZE))
                 if not data:
                     self._ended = True
                     break
@@ -224,15 +240,22 @@ class TLSStream:
                 return 0
         if self.broken or self._ending:
             return -1
+        size = len(data)
         try:
-            if len(data) <= RECORD_SIZE:
-                self.ssl.write(data)
-                self.flush()
-                return -1 if self.broken else len(data)
+            if size <= RECORD_SIZE:
+                self._write(data)
+                ciphertext = self._outgoing.read()
+                sent = transmit(self._sock, self._fd, ciphertext)
+                if sent != len(ciphertext):
+                    self._sent(ciphertext, sent)
+                    return -1 if self.broken else size
+                return size
             view = memoryview(data)
             done = 0
-            while done < len(view) and self._unsent is None:
-                done += self.ssl.write(view[done : done + RECORD_SIZE])
+            while done < size and self._unsent is None:
+                end = min(done + BATCH_SIZE, size)
+                while done < end:
+                    done += self._write(view[done : min(done + RECORD_SIZE, end)])
                 self.flush()
             return -1 if self.broken else done
         except ssl.SSLError as error:
@@ -277,9 +300,11 @@ class TLSStream:
             data = bytes(self._unsent) + self._outgoing.read()
         else:
             data = self._unsent
-        if not data:
-            return
-        sent = transmit(self._sock, self._fd, data)
+        if data:
+            self._sent(data, transmit(self._sock, self._fd, data))
+
+    def _sent(self, data: Union[bytes, memoryview], sent: int) -> None:
+        """The kernel has taken so much of this ciphertext; -1 for an error."""
         if sent == len(data):
             self._unsent = None
         elif sent < 0 or len(data) > _UNASKED_LIMIT:
@@ -425,3 +450,6 @@ class _Writable:
 
     def close(self) -> None:
         self._stream._on_writable = None
+
+
+use_compiled(globals(), "TLSStream")

@@ -61,7 +61,7 @@ class Certificates:
         return context
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def certificates() -> Certificates:
     """Those of this run."""
     folder = tempfile.mkdtemp(prefix="geuwsgi-certificates-")
