@@ -50,11 +50,8 @@ class Connection:
         except Goodbye as goodbye:
             self._send({"t": "bye", "text": str(goodbye)})
             uwsgi.websocket_close(POLICY, str(goodbye))
-        except OSError as error:
-            # A browser that leaves says 1001 without a word; with one it is this server that stops (or restarts, 1012).
-            if getattr(error, "code", 1006) in (1001, 1012) and getattr(error, "reason", ""):
-                for room in self._hosted:
-                    room.give_way()
+        except OSError:
+            pass  # the page is gone; perhaps it comes back
         finally:
             if self._way is not None:
                 self._way.gone(self.page)
@@ -116,7 +113,7 @@ class Connection:
         """Open a room in this worker, with this request as its host."""
         room = open_room(name, fill)
         if not self._hosted:
-            uwsgi.channel_join(QUESTIONS)
+            uwsgi.channel_join(QUESTIONS, stay=True)
             self._answerer = gevent.spawn(self._answer, uwsgi.request_context())
         self._hosted.append(room)
         return Here(room)

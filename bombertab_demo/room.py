@@ -275,6 +275,8 @@ class Room:
 
     def give_way(self) -> None:
         """End it because an older one of its name exists, or the server stops: its pages are asked to say hello again."""
+        if self.closed.is_set():
+            return
         self.close()
         for page in self.members:
             self._tell(page, {"t": "moved"})

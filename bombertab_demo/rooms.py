@@ -114,7 +114,7 @@ def open_room(name: str, fill: int) -> Room:
     host = uwsgi.request_context()
     room = Room(name, fill)
     rooms[name] = room
-    uwsgi.channel_join(inbox(name))
+    uwsgi.channel_join(inbox(name), stay=True)  # whether or not its page does
     greenlets = [gevent.spawn(room.run), gevent.spawn(_read_inbox, room, host)]
 
     def forget() -> None:
@@ -137,7 +137,8 @@ def _read_inbox(room: Room, host: Any) -> None:
         try:
             data = uwsgi.channel_recv(inbox(room.name), CLAIM_EVERY, request_context=host)
         except OSError:
-            return  # the request is over: the server stops
+            room.give_way()  # the server stops, or restarts; nothing is left to do when the room is closed
+            return
         if data is not None:
             _receive(room, data)
 

@@ -69,8 +69,14 @@ def websocket_channel_leave(name: Name, request_context: Any = None) -> None:
         _hub_call(_hub().leave, _name(name), websocket)
 
 
-def channel_join(name: Name, request_context: Any = None) -> None:
+def channel_join(name: Name, request_context: Any = None, stay: bool = False) -> None:
     """Collect the channel's messages for `channel_recv`, until the end of the request, or of its websocket.
+
+    Args:
+        name: the channel.
+        request_context: the request; by default the caller's.
+        stay: until the end of the request also when its websocket is over before, or until the worker is about to end: for a
+            request that goes on serving others.
 
     Raises:
         ValueError: as `websocket_channel_join`.
@@ -85,7 +91,7 @@ def channel_join(name: Name, request_context: Any = None) -> None:
         return
     queue = request.channel_queues[key] = Queue(hub.settings)
     try:
-        _hub_call(hub.join_queue, key, queue, request.websocket)
+        _hub_call(hub.join_queue, key, queue, request.websocket, stay)
     except BaseException:
         if request.channel_queues is not None and request.channel_queues.get(key) is queue:
             del request.channel_queues[key]

@@ -61,6 +61,9 @@ class ChannelHub:
         self._loop = Loop()
         #: One bound method for all members.
         self._leave_all = self._leave
+        #: Queue -> (channel, websocket) of those that outlive it.
+        self._staying: dict[Queue, tuple[str, Any]] = {}
+        self._retiring = False
         for name in settings.declared:
             self._channels[name] = Channel(check_name(name), settings.history, declared=True)
         self.backend: Backend = make_backend(
@@ -79,6 +82,14 @@ class ChannelHub:
     def start(self) -> None:
         """Connect with the others. Called in each worker, once its loop runs."""
         self.backend.start()
+
+    def retire(self) -> None:
+        """The worker is going to end: memberships that outlive their websocket end with it from now on, so that whoever reads finds out."""
+        self._retiring = True
+        staying, self._staying = self._staying, {}
+        for queue, (name, websocket) in staying.items():
+            queue.stays = False
+            self.attach_queue(name, queue, websocket)
 
     def stop(self) -> None:
         """Disconnect, and say what was lost."""
@@ -117,24 +128,29 @@ class ChannelHub:
                 self._send(channel, (writer,), 0, 1, tuple(channel.history))
         self._joined(name, member)
 
-    def join_queue(self, name: str, queue: Queue, websocket: Any = None) -> None:
+    def join_queue(self, name: str, queue: Queue, websocket: Any = None, stay: bool = False) -> None:
         """Make a Queue a member.
 
         Args:
             websocket: the membership ends with it.
+            stay: no, it does not, until the worker retires.
 
         Raises:
             ChannelError: the name does not exist (strict) or is none.
         """
         if not self._loop.is_here():
-            self._loop.call(self.join_queue, name, queue, websocket)
+            self._loop.call(self.join_queue, name, queue, websocket, stay)
             return
         channel = self._prepare(name)
         if queue.closed:
             self._release(channel)
             return
         channel.add(queue)
-        self.attach_queue(name, queue, websocket)
+        queue.stays = stay and not self._retiring
+        if not queue.stays:
+            self.attach_queue(name, queue, websocket)
+        elif websocket is not None:
+            self._staying[queue] = (name, websocket)
         for message in tuple(channel.history or ()):
             self._put(channel, queue, message)
         self._joined(name, queue)
@@ -148,7 +164,7 @@ class ChannelHub:
 
     def attach_queue(self, name: str, queue: Queue, websocket: Any) -> None:
         """From now on the membership of a Queue ends with a websocket."""
-        if websocket is None or queue.websocket is not None:
+        if websocket is None or queue.websocket is not None or queue.stays:
             return
         if websocket.open:
             queue.websocket = websocket
@@ -181,6 +197,8 @@ class ChannelHub:
         if key not in channel:
             return
         channel.remove(key)
+        if key is member:
+            self._staying.pop(member, None)
         if websocket is not None:
             websocket.channels.remove((name, key))
         self._release(channel)

@@ -20,10 +20,11 @@ class Queue:
     Attributes:
         dropped: messages that did not fit.
         websocket: the membership ends with it; None for any other request.
+        stays: the membership outlives the websocket of its request.
         closed: the membership is over; what came before can still be read.
     """
 
-    __slots__ = ("_bytes", "_items", "_settings", "_some", "closed", "dropped", "websocket")
+    __slots__ = ("_bytes", "_items", "_settings", "_some", "closed", "dropped", "stays", "websocket")
 
     def __init__(self, settings: ChannelSettings) -> None:
         self._settings = settings
@@ -32,6 +33,7 @@ class Queue:
         self._some = Event()
         self.dropped = 0
         self.websocket: Any = None
+        self.stays = False
         self.closed = False
 
     def put(self, payload: bytes) -> bool:

@@ -114,6 +114,7 @@ class Worker:
         else:
             control.tell(self.line, control.READY)
         self._wait(self._stop, self._retire)
+        self.channels.retire()
         if not self._stop.is_set():
             self._make_room()
         self.server.stop(self._grace, close_listeners=self.status != EXIT_RELOAD)

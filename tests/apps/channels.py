@@ -1,5 +1,6 @@
 """Named channels by remote control: each text message is a JSON list, [function, argument, ...], and is answered with
-["=", result] or ["!", error]. What a channel forwards comes as it is.
+["=", result] or ["!", error]. What a channel forwards comes as it is. After "host" the request outlives its websocket,
+and what is said in that channel is said again in "NAME again".
 
 `GET /say/CHANNEL/MESSAGE` publishes from a plain request; `GET /thread/CHANNEL/N` N numbers from a native thread;
 `GET /loop/CHANNEL/N` N numbers in a loop that never yields by itself.
@@ -26,6 +27,7 @@ FUNCTIONS = {
     "join": uwsgi.websocket_channel_join,
     "leave": uwsgi.websocket_channel_leave,
     "queue": uwsgi.channel_join,
+    "host": lambda name: uwsgi.channel_join(name, stay=True),
     "unqueue": uwsgi.channel_leave,
     "recv": recv,
     "send": uwsgi.channel_send,
@@ -42,10 +44,12 @@ FUNCTIONS = {
 }
 
 
-def control():
+def control(hosted):
     uwsgi.websocket_handshake()
     while True:
         name, *arguments = json.loads(uwsgi.websocket_recv())
+        if name == "host":
+            hosted += arguments
         try:
             answer = ["=", FUNCTIONS[name](*arguments)]
         except (ValueError, OSError, TypeError) as error:
@@ -55,6 +59,14 @@ def control():
         uwsgi.websocket_send(json.dumps(answer))
 
 
+def say_again(name):
+    try:
+        while True:
+            uwsgi.channel_send(name + " again", uwsgi.channel_recv(name))
+    except OSError:
+        pass  # the server stops
+
+
 def numbers(name, count):
     for number in range(count):
         uwsgi.channel_send(name, str(number))
@@ -62,9 +74,12 @@ def numbers(name, count):
 
 def application(env, start_response):
     if "HTTP_SEC_WEBSOCKET_KEY" in env:
+        hosted = []
         try:
-            control()
+            control(hosted)
         except OSError:
+            for name in hosted:
+                say_again(name)
             return []
     parts = env["PATH_INFO"].split("/")
     if parts[1] == "say":

@@ -150,6 +150,26 @@ def test_who_leaves_is_gone(channel_server: Start, members: Connect) -> None:
         assert member.hear() == ["still here"]
 
 
+def test_a_membership_that_outlives_its_websocket(channel_server: Start, members: Connect) -> None:
+    """And ends when the server stops, so that the request that has it finds out, and nothing has to be killed."""
+    server = channel_server()
+    host, *others = members(server, 4)
+    host.call("host", "inbox")
+    for member in others:
+        member.call("join", "inbox again")
+    host.close()
+    for number, member in enumerate(others):
+        member.call("send", "inbox", f"question {number}")
+    for member in others:
+        assert sorted(member.hear(3)) == ["question 0", "question 1", "question 2"]
+    assert others[0].call("count", "inbox") == 1
+    for member in others:
+        member.close()
+    status, seconds = server.interrupt()
+    assert (status, "killed" in server.log) == (0, False), server.log
+    assert seconds < 5
+
+
 def test_from_a_thread_in_order(channel_server: Start, members: Connect) -> None:
     server = channel_server()
     room = members(server, 3, "room")

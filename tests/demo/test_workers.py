@@ -141,3 +141,30 @@ def test_a_worker_that_restarts_hands_its_rooms_over(server: Callable[..., Geuws
         assert page.closed[0] == 1012
     again = [open_page(game, "reload", f"P{number}", hue=number * 60) for number in range(4)]
     wait_until(lambda: all(page.lost(0.02) or len(page.seats) == 4 for page in again), 10, "four seats in the room")
+
+
+def test_who_opened_the_room_leaves(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    """The others play on in the same room, through any worker."""
+    game = server(None, *ARGUMENTS, "--master", "--processes", "2", *FAST)
+    host = open_page(game, "party", "Host", hue=300)
+    (owner,) = owners(game, 2, "party")
+    pages: list[Page] = []
+    while owners(game, 2, "party")[0]["rooms"]["party"]["members"] < 3 or not any(f["abroad"] for f in stats(game, 2).values()):
+        pages.append(open_page(game, "party", f"P{len(pages)}", hue=60 * len(pages)))
+        assert len(pages) < 7
+    for page in pages:
+        page.until(lambda page=page: len(page.seats) == 1 + len(pages))  # type: ignore[misc]
+    host.send(t="leave")
+    host.socket.close()
+    for page in pages:
+        page.until(lambda page=page: host.slot not in page.seats)  # type: ignore[misc]
+    for page in pages:
+        page.send(t="chat", text=f"still here, {page.slot}")
+    for page in pages:
+        page.until(lambda page=page: sum(message["t"] == "said" for message in page.told) == len(pages))  # type: ignore[misc]
+    lobby = open_page(game)
+    lobby.send(t="lobby")
+    lobby.until(lambda: any(message["t"] == "room" and message["people"] == len(pages) for message in lobby.told), 5)
+    late = open_page(game, "party", "Late")
+    late.until(lambda: len(late.seats) == 1 + len(pages))
+    assert owners(game, 2, "party")[0]["pid"] == owner["pid"], "the same room"
