@@ -158,6 +158,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("https-socket", "str", "the same", "Addresses", metavar="ADDRESS,CERT,KEY[,CIPHERS[,CLIENT_CA]]", repeatable=True),
     Option(
+        "https2",
+        "str",
+        "the same, and HTTP/2 for clients that can (geuwsgi[http2]); also as addr=ADDRESS,cert=CERT,key=KEY,ciphers=CIPHERS,clientca=CA",
+        "Addresses",
+        metavar="ADDRESS,CERT,KEY[,CIPHERS[,CLIENT_CA]]",
+        repeatable=True,
+    ),
+    Option(
         "https-dev", "str", "serve https and wss here, with a certificate for localhost made now", "Addresses", "ADDRESS", repeatable=True
     ),
     Option(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BINDING = {"http": "http", "http-socket": "http", "socket": "", "uwsgi-socket": "uwsgi"}
 
 #: Options that make connections begin with a PROXY protocol header, and where.
-_PROXIED = {"http-enable-proxy-protocol": ("http", "https"), "enable-proxy-protocol": ("http-socket", "https-socket")}
+_PROXIED = {"http-enable-proxy-protocol": ("http", "https", "https2"), "enable-proxy-protocol": ("http-socket", "https-socket")}
 
 _PROTOCOLS = ("uwsgi", "http")
 

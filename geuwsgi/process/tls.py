@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 #: Options with an address in front of their files.
 SECURE = ("https", "https-socket")
 
+#: What a client of `--https2` may choose from.
+WITH_HTTP2 = ("h2", "http/1.1")
+
 _FORM = "ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]"
+#: As uWSGI has it, and besides that as its other options.
+_HTTPS2_FORM = f"addr=ADDR,cert=CERT,key=KEY[,ciphers=CIPHERS][,clientca=CLIENT_CA], or as {_FORM}"
+_HTTPS2_KEYS = {"addr": "addr", "cert": "cert", "crt": "cert", "key": "key", "ciphers": "ciphers", "clientca": "ca", "client_ca": "ca"}
 _SNI_FORM = "CERT,KEY[,CIPHERS[,CLIENT_CA]]"
 
 #: The names of `--https-dev`'s certificate among the files that are kept.
@@ -68,6 +75,8 @@ def ports(config: Config) -> list[Port]:
                 raise ConfigError(f"write it as {_FORM}", option, value, source)
             certificate = _certificate(files, option, value, source, _FORM)
             found.append(Port(option, address, source, replace(shared, certificate=certificate)))
+    for index, value in enumerate(config.get("https2")):
+        found.append(_https2(shared, value, config.source("https2", index)))
     for index, address in enumerate(config.get("https-dev")):
         certificate = CertificateSettings(DEV_CERT, DEV_KEY)
         found.append(Port("https-dev", address, config.source("https-dev", index), replace(shared, certificate=certificate)))
@@ -101,6 +110,35 @@ def _shared(config: Config) -> TLSSettings:
         export_cert=config.get("https-export-cert"),
         options=options,
     )
+
+
+def _https2(shared: TLSSettings, value: str, source: Optional[str]) -> Port:
+    """One `--https2`.
+
+    Source: uwsgi_opt_https2 of uWSGI's http plugin for the keys. There `spdy=1` offers SPDY, which HTTP/2 has taken the place of.
+    """
+    http2 = True
+    if "=" in value.partition(",")[0].lstrip("="):
+        given = {}
+        for item in value.split(","):
+            key, equals, text = item.partition("=")
+            if key == "spdy" and text in ("0", "1"):
+                http2 = text == "1"
+            elif key in _HTTPS2_KEYS and equals:
+                given[_HTTPS2_KEYS[key]] = text
+            else:
+                raise ConfigError(f"{item!r} is not known here; write it as {_HTTPS2_FORM}", "https2", value, source)
+        address = given.get("addr", "")
+        files = ",".join(given.get(key, "") for key in ("cert", "key", "ciphers", "ca")).rstrip(",")
+    else:
+        address, _, files = value.partition(",")
+    if not address or not files:
+        raise ConfigError(f"write it as {_HTTPS2_FORM}", "https2", value, source)
+    if http2 and find_spec("h2") is None:
+        raise ConfigError("HTTP/2 needs the package h2: pip install geuwsgi[http2], or give https", "https2", value, source)
+    certificate = _certificate(files, "https2", value, source, _HTTPS2_FORM)
+    alpn = WITH_HTTP2 if http2 else shared.alpn
+    return Port("https2", address, source, replace(shared, certificate=certificate, alpn=alpn))
 
 
 def _names(config: Config, option: str) -> tuple[tuple[str, CertificateSettings], ...]:

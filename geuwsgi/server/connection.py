@@ -240,16 +240,27 @@ class HTTPConnection:
                 raise HTTPError(
                     preface.status, f"{preface.detail} (not served: http2 is off, or geuwsgi[http2] is not installed)"
                 ) from None
-            self._serve_http2(preface.template)
+            self._speak_http2(preface.template, self.parser.take_unread(), b"SM\r\n\r\n")
             return False
 
-    def _serve_http2(self, template: dict[str, Any]) -> None:
-        """Speak HTTP/2 from here on, behind the first half of its preface."""
+    def serve_http2(self, template: dict[str, Any]) -> None:
+        """As `serve`, for a client with which HTTP/2 was agreed on.
+
+        Args:
+            template: what is in every environ of this connection.
+        """
+        try:
+            self._speak_http2(template, b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        finally:
+            self.transport.close()
+            self.server.forget(self)
+
+    def _speak_http2(self, template: dict[str, Any], data: bytes, preface: bytes) -> None:
+        """Serve streams to the end: `data` has come, and has to begin with what is left of the preface."""
         from .http2.connection import HTTP2Connection
 
-        unread = self.parser.take_unread()
         self.http2 = HTTP2Connection(self.transport, self.server, template, self.greenlet, self._stream_class())
-        self.http2.serve(unread, b"SM\r\n\r\n")
+        self.http2.serve(data, preface)
 
     def _stream_class(self) -> type[HTTP2Stream]:
         """What serves a request of HTTP/2."""

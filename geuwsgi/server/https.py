@@ -53,8 +53,12 @@ def serve(connection: HTTPConnection, template: dict[str, Any], tls: TLSContext)
         if not complete:
             connection.abandon()
     if complete:
+        http2 = transport.stream.ssl.selected_alpn_protocol() == "h2"
         del transport  # a websocket lets go of it
-        connection.serve()
+        if http2:
+            connection.serve_http2(template)
+        else:
+            connection.serve()
 
 
 def _shake_hands(transport: TLSTransport, tls: TLSContext, deadline: float) -> bool:

@@ -108,6 +108,8 @@ class Server:
 
             aio.start()
             self.greenlet_class = aio.RequestGreenlet
+        if any(listener.tls is not None and "h2" in listener.tls.settings.alpn for listener in self._listeners):
+            from .http2 import connection  # noqa: F401 - now, and not while the first client waits
         self.sweeper.start()
         if self.share is not None:
             self.share.set(0)

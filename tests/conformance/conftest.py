@@ -16,6 +16,7 @@ from geuwsgi import accel
 from tests.conformance.case import Case, Connect
 from tests.harness.certificates import certificates
 from tests.harness.grades import GRADES
+from tests.harness.h2socket import H2Socket
 from tests.proxies.fronts import OWN, ROUTER, Fronts, fronts
 
 
@@ -54,11 +55,19 @@ def _tcp(start: Callable[..., Any], **environment: str) -> Connect:
     return lambda: socket.create_connection(("127.0.0.1", server.port), 10)
 
 
+def _http2(start: Callable[..., Any]) -> Connect:
+    connect = _tcp(start)
+    return lambda: H2Socket(connect())  # type: ignore[return-value]
+
+
 #: How to start what an endpoint connects to. A further one (TLS, HTTP/2) is added here.
 ENDPOINTS: dict[str, Callable[[Callable[..., Any]], Connect]] = {"tcp": _tcp, "tls": _tls}
 if accel.COMPILED:
     ENDPOINTS["pure"] = lambda start: _tcp(start, GEUWSGI_PURE="1")
 
+
+#: Endpoints that carry the same bytes in another way: of them too a part of the cases.
+CARRIERS: dict[str, Callable[[Callable[..., Any]], Connect]] = {"http2": _http2}
 
 #: The same through real front servers. None of them looks into a websocket, so a part of the cases tells whether all would pass:
 #: GEUWSGI_CONFORMANCE=all plays all of them.
@@ -82,14 +91,14 @@ def served_by_fronts(tmp_path_factory: pytest.TempPathFactory, shared_server: Ca
         yield found
 
 
-@pytest.fixture(scope="session", params=ENDPOINTS)
+@pytest.fixture(scope="session", params=[*ENDPOINTS, *CARRIERS])
 def endpoint(request: pytest.FixtureRequest, shared_server: Callable[..., Any]) -> Endpoint:
     """Each server under test in turn."""
     name = request.param
     if name in FRONTS:
         port = request.getfixturevalue("served_by_fronts").port(name)
         return Endpoint(name, lambda: socket.create_connection(("127.0.0.1", port), 10))
-    return Endpoint(name, ENDPOINTS[name](shared_server))
+    return Endpoint(name, {**ENDPOINTS, **CARRIERS}[name](shared_server))
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 
 from tests.conformance.case import Case, play
-from tests.conformance.conftest import ENDPOINTS, FRONTS, Endpoint, goes_through
+from tests.conformance.conftest import CARRIERS, ENDPOINTS, FRONTS, Endpoint, goes_through
 from tests.conformance.tables import all_cases
 
 CASES = all_cases()
 
 
 PLAYED = [(name, case) for name in ENDPOINTS for case in CASES]
-PLAYED += [(name, case) for name in FRONTS for case in CASES if goes_through(name, case)]
+PLAYED += [(name, case) for name in (*CARRIERS, *FRONTS) for case in CASES if goes_through(name, case)]
 
 
 @pytest.mark.parametrize(("endpoint", "case"), PLAYED, ids=[f"{name}-{case.id}" for name, case in PLAYED], indirect=["endpoint"])
