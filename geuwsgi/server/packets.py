@@ -26,6 +26,15 @@ class PacketResponse(Response):
 
     until_closed = True
 
+    def _build_head(self, size: int) -> bytes:
+        head = self._head
+        if head is None or head.length >= 0 or size < 0 or "UWSGI_ROUTER" not in self._request.environ:
+            return super()._build_head(size)
+        # uWSGI's router hands the head on as it is, and closes: a client that sees a length would take the connection for one that stays.
+        encoded = super()._build_head(-1)
+        self._left = size
+        return encoded
+
 
 class UwsgiConnection(HTTPConnection):
     """A connection that begins with a uwsgi packet."""

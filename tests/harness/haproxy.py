@@ -32,21 +32,26 @@ class HAProxy(Program):
 
     Args:
         servers: name -> (the address and options of its `server` line, further lines, what stands behind its `bind`).
+        whole: the whole configuration, in the place of servers; its `bind :80` becomes the port called "whole".
 
     Attributes:
         ports: name -> port.
     """
 
-    def __init__(self, folder: Path, servers: Mapping[str, tuple[str, str, str]]) -> None:
+    def __init__(self, folder: Path, servers: Mapping[str, tuple[str, str, str]], whole: str = "") -> None:
         program = find_program("haproxy")
         configuration = folder / "haproxy.cfg"
         for attempt in range(5):
-            self.ports = dict(zip(servers, free_ports(len(servers))))
+            names = list(servers) or ["whole"]
+            self.ports = dict(zip(names, free_ports(len(names))))
             listens = "".join(
                 _PROXY.format(name=name, port=self.ports[name], address=address, lines=lines, bind=bind)
                 for name, (address, lines, bind) in servers.items()
             )
-            configuration.write_text(_DEFAULTS + listens)
+            if whole:
+                configuration.write_text(whole.replace("bind :80", f"bind 127.0.0.1:{self.ports['whole']}"))
+            else:
+                configuration.write_text(_DEFAULTS + listens)
             super().__init__([program, "-db", "-f", str(configuration)], folder / "haproxy.log", folder)
             try:
                 wait_until(self._is_ready, 10, "HAProxy")

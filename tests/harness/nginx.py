@@ -30,7 +30,6 @@ http {{
     uwsgi_temp_path {folder}/uwsgi;
     fastcgi_temp_path {folder}/fastcgi;
     scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     {servers}
 }}
 """
@@ -65,26 +64,33 @@ STREAMING = {
 }
 
 
+_MAP = "    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
+
+
 class Nginx(Program):
     """nginx on 127.0.0.1, with a port for each location.
 
     Args:
         locations: name -> what stands in its `location /`.
         tls: name -> the certificate's lines, for a port that speaks TLS.
+        whole: all that stands inside of `http`, in the place of locations; its `listen 80` becomes the port called "whole".
 
     Attributes:
         ports: name -> port.
     """
 
-    def __init__(self, folder: Path, locations: Mapping[str, str], tls: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(self, folder: Path, locations: Mapping[str, str], tls: Optional[Mapping[str, str]] = None, whole: str = "") -> None:
         program = find_program("nginx")
         configuration = folder / "nginx.conf"
         for attempt in range(5):
-            self.ports = dict(zip(locations, free_ports(len(locations))))
+            names = list(locations) or ["whole"]
+            self.ports = dict(zip(names, free_ports(len(names))))
             secure = {name: " ssl;\n" + lines.rstrip().rstrip(";") for name, lines in (tls or {}).items()}
-            servers = "".join(
+            servers = _MAP + "".join(
                 _SERVER.format(port=self.ports[name], location=text, tls=secure.get(name, "")) for name, text in locations.items()
             )
+            if whole:
+                servers = whole.replace("listen 80;", f"listen 127.0.0.1:{self.ports['whole']};")
             # Its workers would become somebody who may not look into the folder.
             user = "user root;" if os.getuid() == 0 else ""
             configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers, user=user))

@@ -59,6 +59,20 @@ def test_a_body_of_unknown_length_is_not_chunked() -> None:
         assert head_of(server.talk(request(REQUEST_METHOD="HEAD")))[2] == b""
 
 
+def test_the_router_is_given_no_length_that_the_application_has_not_said() -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        said = [("Content-Length", "2")] if environ["QUERY_STRING"] == "said" else []
+        start_response(environ["REQUEST_URI"], [PLAIN, *said])
+        return [b"ab"]
+
+    with serving(application) as server:
+        for status, said, body in (("200 OK", "", b"ab"), ("200 OK", "said", b"ab"), ("204 No Content", "", b"")):
+            answer = server.talk(request(UWSGI_ROUTER="http", REQUEST_URI=status, QUERY_STRING=said))
+            _, headers, found = head_of(answer)
+            assert found == body
+            assert headers.get("content-length") == ("2" if said else None)
+
+
 def test_a_chunked_body_as_the_router_hands_it_on() -> None:
     with serving(echo) as server:
         answer = server.talk(request(HTTP_TRANSFER_ENCODING="chunked") + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
