@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import re
+import shutil
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,11 @@ import pytest
 from geuwsgi.config.config import load
 from geuwsgi.errors import ConfigError
 from geuwsgi.process.settings import route_settings, static_settings
+from geuwsgi.server.routes.actions import ACTIONS
+from geuwsgi.server.routes.compiling import compile_routes
+from geuwsgi.server.routes.conditions import CONDITIONS
 from geuwsgi.server.settings import Expiry
+from geuwsgi.server.static import StaticFiles
 from tests.harness.servers import Server
 
 Start = Callable[..., Server]
@@ -150,3 +156,49 @@ def test_applications_by_name(server: Start, tmp_path: Path) -> None:
     assert fetch(running, "/set")[2] == b"two  /set"
     assert fetch(running, "/script")[2] == b"two /two /script"
     assert fetch(running, "/other")[2] == b"one  /other"
+
+
+def documented() -> list[str]:
+    """The configurations in the document about routing."""
+    text = (Path(__file__).parents[2] / "docs" / "routing.rst").read_text()
+    blocks = re.findall(r"^\.\. code-block:: ini\n\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    assert len(blocks) > 4
+    return [textwrap.dedent(block) for block in blocks]
+
+
+@pytest.mark.parametrize("text", documented())
+def test_the_documents_examples(text: str, tmp_path: Path) -> None:
+    ini = tmp_path / "x.ini"
+    ini.write_text(text if text.startswith("[") else "[uwsgi]\n" + text)
+    config = load(["--ini", str(ini), "--strict"], {})
+    assert not config.warnings
+    assert compile_routes(route_settings(config), StaticFiles(static_settings(config)))
+
+
+def test_every_action_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "routing.rst").read_text()
+    names = {name.replace("-next", "") for name in (*ACTIONS, *CONDITIONS)}
+    assert not [name for name in names if not re.search(rf"``{re.escape(name)}[:`]", text)]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="missing: curl")
+def test_over_http2(server: Start) -> None:
+    pytest.importorskip("h2")
+    running = server(
+        APP,
+        *("--route", "^/red redirect:/x", "--route", "^/say send:text,", "--route", "^/hang disconnect:"),
+        *("--response-route", "^/say addheader:X-Status: ${uwsgi[status]}", "--error-route-status", "404 return:410"),
+    )
+
+    def curl(path: str) -> subprocess.CompletedProcess[str]:
+        command = ["curl", "-sSi", "-m", "10", "--http2-prior-knowledge", running.url + path]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    found = curl("/red").stdout
+    assert "HTTP/2 302" in found
+    assert "location: /x" in found
+    said = curl("/say").stdout
+    assert "x-status: 200" in said
+    assert "\n\ntext,PATH_INFO=/say\n" in said
+    assert "HTTP/2 410" in curl("/missing").stdout
+    assert curl("/hang").returncode != 0

@@ -88,6 +88,13 @@ class RuledResponse(Response):
         except _Answered:
             pass
 
+    def write_raw(self, data: bytes) -> None:
+        """As `Response.write_raw`."""
+        try:
+            super().write_raw(data)
+        except _Answered:
+            pass
+
     def fail(self, status: str) -> None:
         """As `Response.fail`."""
         try:
