@@ -237,11 +237,11 @@ class HTTPConnection:
             return bool(self.parser.feed(data)) or self._read_head(self.server.settings.http.headers_timeout)
         except HTTP2Preface as preface:
             if not self.server.settings.http.http2:
-                raise HTTPError(
-                    preface.status, f"{preface.detail} (not served: http2 is off, or geuwsgi[http2] is not installed)"
-                ) from None
-            self._speak_http2(preface.template, self.parser.take_unread(), b"SM\r\n\r\n")
-            return False
+                detail = f"{preface.detail}, which is served with geuwsgi[http2] installed, and without disable-http2"
+                raise HTTPError(preface.status, detail) from None
+            template = preface.template
+        self._speak_http2(template, self.parser.take_unread(), b"SM\r\n\r\n")
+        return False
 
     def serve_http2(self, template: dict[str, Any]) -> None:
         """As `serve`, for a client with which HTTP/2 was agreed on.

@@ -42,7 +42,7 @@ class H2Socket:
         self._key = b""
         self._stream = 0
         self._received = b""
-        self._waiting = b""
+        self._buffer = b""
         self._ended = False
         self._reset = False
         self._flush()
@@ -123,7 +123,7 @@ class H2Socket:
         if not data:
             self._ended = True
             return False
-        for event in self._h2.receive_data(data):
+        for event in self._h2.receive_data(self._without_goaway(data)):
             if isinstance(event, h2.events.ResponseReceived):
                 self._respond([(str(name), str(value)) for name, value in event.headers or ()])
             elif isinstance(event, h2.events.DataReceived):
@@ -133,13 +133,24 @@ class H2Socket:
                 self._ended = True
             elif isinstance(event, h2.events.StreamReset):
                 self._ended = self._reset = True
-            elif isinstance(event, h2.events.ConnectionTerminated):
-                self._ended = True
         try:
             self._flush()
         except OSError:
             pass
         return True
+
+    def _without_goaway(self, data: bytes) -> bytes:
+        """Whole frames, without those that only say that the server wants no further streams: h2 would end at the first of them."""
+        self._buffer += data
+        kept = b""
+        while len(self._buffer) >= 9:
+            size = 9 + int.from_bytes(self._buffer[:3], "big")
+            if len(self._buffer) < size:
+                break
+            if self._buffer[3] != 7:
+                kept += self._buffer[:size]
+            self._buffer = self._buffer[size:]
+        return kept
 
     def _respond(self, fields: list[tuple[str, str]]) -> None:
         """The head that a client of HTTP/1.1 waits for."""

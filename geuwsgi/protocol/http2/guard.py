@@ -5,7 +5,7 @@ bytes is what makes it cheap: a look at a frame's header takes a microsecond, it
 
 Three allowances, which fill up again with time and with useful work:
   frames that carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones);
-  streams that the client resets, or that were refused because too many were open (CVE-2023-44487, "rapid reset");
+  streams that the client resets, or makes this side reset or refuse (CVE-2023-44487, "rapid reset");
   and one that does not fill up: the bytes and frames of one header block (CVE-2024-27316, "CONTINUATION flood").
 
 It also takes GOAWAY out: h2 ends the connection at once when it gets one, but a client that opens no further streams waits for the
@@ -193,13 +193,13 @@ class FrameGuard:
         return pieces
 
     def refused(self, now: float) -> None:
-        """A stream was refused, because too many are open.
+        """A stream was refused or reset by this side: too many were open, or the client has broken a rule (CVE-2025-8671).
 
         Raises:
             HTTP2Error: it was not the first.
         """
         if not self._resets.spend(now):
-            raise HTTP2Error(ENHANCE_YOUR_CALM, "too many streams beyond the limit")
+            raise HTTP2Error(ENHANCE_YOUR_CALM, "too many streams had to be refused or reset")
 
     def sent(self, frames: int) -> None:
         """So many DATA frames were sent, for which the client may open its windows again."""

@@ -343,7 +343,9 @@ class HTTP2Connection:
     def _on_reset(self, event: Any) -> None:
         transport = self._transports.get(event.stream_id)
         if transport is not None:
-            transport.abort("the client has reset the stream")
+            transport.abort("the client has reset the stream" if event.remote_reset else "the client has opened a window too far")
+        if not event.remote_reset:
+            self.guard.refused(self.sweeper.now)
 
     def _on_window(self, event: Any) -> None:
         if event.stream_id:

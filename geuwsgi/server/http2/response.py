@@ -219,7 +219,9 @@ def _encode(head: Head) -> Fields:
     fields = [(b":status", b"%d" % head.code)]
     for line in head.lines[1:]:
         name, _, value = line.partition(": ")
-        fields.append((_names.get(name) or _lower(name), value.encode("latin-1")))
+        lower = _names.get(name) or _lower(name)
+        if lower != b"upgrade":  # which belongs to HTTP/1.1; all others of its kind `Head` has left out
+            fields.append((lower, value.encode("latin-1")))
     return fields
 
 
