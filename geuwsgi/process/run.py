@@ -35,7 +35,7 @@ from ..config.config import load
 from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
 from ..shared.scoreboard import Scoreboard
-from . import environment, files, handover, originals, settings, tls
+from . import environment, files, handover, originals, rules, settings, tls
 from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
@@ -212,8 +212,6 @@ class Instance:
         # Only now: they see the patched standard library.
         from ..api import module
         from ..server import loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
-        from ..server.routes.compiling import compile_routes
-        from ..server.static import StaticFiles
         from . import master, pypy, worker  # noqa: F401
         from .channels import Meeting, import_backend
         from .sharing import shared_areas
@@ -225,11 +223,7 @@ class Instance:
         )
         for warning in self.config.warnings:
             log(warning)
-        self.routes = compile_routes(
-            settings.route_settings(self.config),
-            StaticFiles(settings.static_settings(self.config)),
-            gateway=settings.gateway_settings(self.config),
-        )
+        self.routes = rules.compiled(self.config, settings.gateway_settings(self.config))
         self._listen()
         self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
         self.write_pidfile()
@@ -261,8 +255,12 @@ class Instance:
     def _check_application(self) -> None:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
-        files_only = not asked.need_app and (settings.static_settings(self.config).any or settings.route_settings(self.config).rules)
+        files_only = not asked.need_app and (rules.static_settings(self.config).any or rules.route_settings(self.config).rules)
         front_only = not asked.need_app and all(listener.forwards or listener.tells for listener in self.listeners)
+        if self.routes is not None and all(listener.forwards or listener.tells for listener in self.listeners):
+            log(
+                "the rules of the internal routing are for requests that are served here: all that come in are forwarded, so they do nothing"
+            )
         if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")

@@ -14,7 +14,7 @@ import pytest
 
 from geuwsgi.config.config import load
 from geuwsgi.errors import ConfigError
-from geuwsgi.process.settings import route_settings, static_settings
+from geuwsgi.process.rules import route_settings, static_settings
 from geuwsgi.server.routes.actions import ACTIONS
 from geuwsgi.server.routes.compiling import compile_routes
 from geuwsgi.server.routes.conditions import CONDITIONS
