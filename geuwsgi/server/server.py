@@ -60,6 +60,7 @@ class Server:
         keepalive: watches the websockets.
         channels: the named channels of this worker, for the fake module; set by `process/`, as channels are no business of this layer.
         front: the backends of listeners that forward, or None.
+        tunnels: to backends, behind a 101.
         trust: whose word counts for where a request comes from.
         modifiers: who takes uwsgi packets that are no requests: modifier1 -> a function of modifier2 and the block, whose result is
             sent back.
@@ -86,6 +87,7 @@ class Server:
         self.after_request: Optional[Callable[[Request], None]] = None
         self.channels: Any = None
         self.front: Any = None
+        self.tunnels: set[Any] = set()
         self.greenlet_class = ConnectionGreenlet
         self.stopping = False
         self.keep_accepting = True
@@ -187,6 +189,8 @@ class Server:
         self._leave_accepting()
         for websocket in self.keepalive.connections():
             websocket.close(1001, "server is shutting down")
+        for tunnel in self.tunnels:
+            tunnel.finish()
         for connection in list(self.connections):
             connection.stop()
         deadline = time.monotonic() + timeout

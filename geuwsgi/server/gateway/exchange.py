@@ -40,6 +40,9 @@ _SPOOL = 1024 * 1024
 #: Seconds between two looks whether the client still waits for a backend that takes its time.
 _LOOK = 2.0
 
+#: Seconds that one side of a tunnel has for its last words when the other one has ended.
+_AFTERLIFE = 3.0
+
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -452,8 +455,16 @@ class _Exchange:
         link.release()
         native = link.native
         self.link = None
-        tunnel = Tunnel(client, SocketStream(native.detach(), native.family), self.settings.timeout)
-        _, self.request.body_bytes = tunnel.run(early, head + to_client)
+        timeout = self.settings.timeout
+        # Nobody half closes a websocket, but whoever has sent all of a raw body may well wait for the answer.
+        afterlife = timeout if self.settings.raw_body else min(timeout, _AFTERLIFE)
+        tunnel = Tunnel(client, SocketStream(native.detach(), native.family), timeout, afterlife)
+        tunnels = self.connection.server.tunnels
+        tunnels.add(tunnel)
+        try:
+            _, self.request.body_bytes = tunnel.run(early, head + to_client)
+        finally:
+            tunnels.discard(tunnel)
         who = self.environ.get("REMOTE_ADDR") or "unix peer"
         if tunnel.problem:
             log(f"{who}: tunnel to {self._name}: {tunnel.problem}")

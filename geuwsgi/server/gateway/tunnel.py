@@ -29,16 +29,18 @@ class Tunnel:
 
     Args:
         client, backend: the two; closed at the end.
-        timeout: seconds that one of them may take nothing, or may go on when the other one has ended.
+        timeout: seconds that one of them may take nothing.
+        afterlife: seconds for which one may go on when the other one has ended.
 
     Attributes:
         problem: what went wrong, "" when both sides came to their end.
         farewell: the last bytes that the backend has sent: whether it said goodbye.
     """
 
-    def __init__(self, client: ByteStream, backend: ByteStream, timeout: float) -> None:
+    def __init__(self, client: ByteStream, backend: ByteStream, timeout: float, afterlife: float) -> None:
         self.problem = ""
         self.timeout = timeout
+        self.afterlife = afterlife
         self._up = _Direction(self, client, backend, "the backend", False)
         self._down = _Direction(self, backend, client, "the client", True)
         self._timer: Any = None
@@ -105,9 +107,11 @@ class Tunnel:
 
     def watch(self) -> None:
         """Something must not last: one direction has ended, or is blocked."""
-        if self._timer is None:
-            self._timer = get_hub().loop.timer(self.timeout, self.timeout)
-        self._timer.again(self._late)
+        seconds = self.afterlife if self._up.done or self._down.done else self.timeout
+        if self._timer is not None:
+            self._timer.close()
+        self._timer = get_hub().loop.timer(seconds)
+        self._timer.start(self._late)
 
     def calm(self) -> None:
         """Nothing has to be watched any more, unless one direction has ended."""

@@ -1,0 +1,24 @@
+"""A WSGI application: echoes websockets, and what is posted."""
+
+import uwsgi
+
+
+def application(environ, start_response):
+    if "HTTP_SEC_WEBSOCKET_KEY" in environ:
+        uwsgi.websocket_handshake(
+            environ["HTTP_SEC_WEBSOCKET_KEY"], environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
+        )
+        while True:
+            try:
+                message = uwsgi.websocket_recv()
+            except OSError:
+                return []
+            uwsgi.websocket_send(message)
+    body = ("python " + environ["PATH_INFO"]).encode()
+    if environ["REQUEST_METHOD"] == "POST":
+        body = environ["wsgi.input"].read()
+    headers = [("Content-Type", "text/plain")]
+    if environ["QUERY_STRING"] == "gzip":
+        headers.append(("uWSGI-Encoding", "gzip"))
+    start_response("200 OK", headers)
+    return [body]
