@@ -40,6 +40,13 @@ def encode_request(
     Raises:
         ValueError: the variables do not fit into a packet.
     """
+    try:
+        return _encode(environ, modifier1, modifier2, length, extra)
+    except OverflowError:
+        raise ValueError(f"a uwsgi packet holds {MAX_SIZE} bytes, and one variable of the request has more") from None
+
+
+def _encode(environ: Mapping[str, Any], modifier1: int, modifier2: int, length: Optional[int], extra: Iterable[tuple[str, str]]) -> bytes:
     parts = [b""]
     for name, value in environ.items():
         if type(value) is not str:
@@ -63,7 +70,7 @@ def encode_request(
         parts += _sized(name), len(data).to_bytes(2, "little"), data
     size = sum(map(len, parts))
     if size > MAX_SIZE:
-        raise ValueError(f"the variables of the request take {size} bytes, a uwsgi packet holds {MAX_SIZE}")
+        raise ValueError(f"a uwsgi packet holds {MAX_SIZE} bytes, and the variables of the request take {size}")
     parts[0] = bytes((modifier1, size & 255, size >> 8, modifier2))
     return b"".join(parts)
 

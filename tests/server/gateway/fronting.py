@@ -18,7 +18,7 @@ from geuwsgi.server.gateway.settings import GatewaySettings
 from geuwsgi.server.listener import open_listener
 from geuwsgi.server.request import find_request
 from geuwsgi.server.server import Server
-from tests.server.serving import Serving, settings
+from tests.server.serving import Serving, settings, wait_for
 
 Handler = Callable[["Peer"], Any]
 
@@ -73,13 +73,13 @@ class ScriptedBackend:
 
     Attributes:
         address: for `parse_backend`, without a scheme.
-        connections: how many there were.
+        connections: how many there were; `active` those that are not over.
         errors: what the function raised.
     """
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.connections = 0
+        self.connections = self.active = 0
         self.errors: list[BaseException] = []
         self.server = StreamServer(("127.0.0.1", 0), self._serve)
         self.server.start()
@@ -87,12 +87,14 @@ class ScriptedBackend:
 
     def _serve(self, sock: Any, address: Any) -> None:
         self.connections += 1
+        self.active += 1
         try:
             self.handler(Peer(sock))
         except BaseException as error:
             self.errors.append(error)
         finally:
             sock.close()
+            self.active -= 1
 
 
 class Backends:
@@ -114,7 +116,7 @@ class Backends:
     def finish(self) -> None:
         for backend in self.made:
             backend.server.stop(1)
-        gevent.sleep(0.01)  # for handlers to find their connection ended
+        wait_for(lambda: not any(backend.active for backend in self.made), "the end of the handlers")
         errors = [repr(error) for backend in self.made for error in backend.errors]
         assert not errors, errors
 
