@@ -258,9 +258,7 @@ class Instance:
         files_only = not asked.need_app and (rules.static_settings(self.config).any or rules.route_settings(self.config).rules)
         front_only = not asked.need_app and all(listener.forwards or listener.tells for listener in self.listeners)
         if self.routes is not None and all(listener.forwards or listener.tells for listener in self.listeners):
-            log(
-                "the rules of the internal routing are for requests that are served here: all that come in are forwarded, so they do nothing"
-            )
+            log("the internal routing has nothing to do: all requests are forwarded, and its rules are for those served here")
         if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.
             raise AppLoadError("no application: name one with --wsgi-file FILE or --module MODULE:CALLABLE")
