@@ -84,7 +84,11 @@ def new_client(address: BackendAddress) -> Any:
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # an option that it does not have is noticed here and not later
         return client
-    except (ValueError, TypeError, redis.exceptions.RedisError) as error:
+    except TypeError as error:
+        unknown = str(error).rpartition("unexpected keyword argument ")[2]
+        hint = ", which needs rediss://" if unknown.startswith("'ssl_") else ""
+        raise ChannelError(f"the redis package does not take {unknown} behind the question mark{hint}") from None
+    except (ValueError, redis.exceptions.RedisError) as error:
         raise ChannelError(str(error)) from None
 
 
@@ -139,15 +143,15 @@ class RedisBackend:
     def publish(self, name: str, message: Message) -> None:
         """Queue one PUBLISH, whatever the number of members."""
         data = b"%b%b%c%b" % (_MAGIC, message.identity, message.opcode, message.payload)
-        self._put(name, self._prefix + encode_name(name), data)
+        self._put(name, self._prefix + _encode(name), data)
 
     def joined(self, name: str) -> None:
         """Subscribe, and wait until Redis has confirmed it, so that what is published behind the join arrives."""
-        self._subscription.want(self._prefix + encode_name(name))
+        self._subscription.want(self._prefix + _encode(name))
 
     def left(self, name: str) -> None:
         """Unsubscribe."""
-        self._subscription.leave(self._prefix + encode_name(name))
+        self._subscription.leave(self._prefix + _encode(name))
 
     def past(self, name: str) -> Optional[list[Message]]:
         """What Redis has kept. Foreign publishers leave nothing there."""
@@ -269,7 +273,7 @@ class RedisBackend:
         if channel in (self._control, self._reply):
             self._answer(data)
             return
-        name = decode_name(channel[len(self._prefix) :])
+        name = _decode(channel[len(self._prefix) :])
         if _is_ours(data):
             if data[len(_MAGIC) : len(_MAGIC) + ORIGIN_SIZE] != self._ways.origin:
                 self._ways.deliver(name, _message(data))
@@ -295,6 +299,16 @@ class RedisBackend:
                 numbers.append(int.from_bytes(rest, "big"))
                 if expected[0] and len(numbers) >= expected[0]:
                     done.set()
+
+
+def _encode(name: str) -> bytes:
+    """A channel's name behind the prefix. What begins with one NUL is ours, with two the application's that begins with one."""
+    encoded = encode_name(name)
+    return b"\x00" + encoded if encoded.startswith(b"\x00") else encoded
+
+
+def _decode(encoded: bytes) -> str:
+    return decode_name(encoded[1:] if encoded.startswith(b"\x00\x00") else encoded)
 
 
 def _is_ours(data: bytes) -> bool:
@@ -328,7 +342,7 @@ def publish(address: BackendAddress, name: str, payload: bytes) -> int:
     """
     client = new_client(address)
     try:
-        return int(client.publish(encode_name(address.prefix) + encode_name(name), payload))
+        return int(client.publish(encode_name(address.prefix) + _encode(name), payload))
     except (import_redis().exceptions.RedisError, OSError) as error:
         raise ChannelError(f"Redis: {error}") from None
     finally:

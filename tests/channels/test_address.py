@@ -6,6 +6,7 @@ import pytest
 
 from geuwsgi.channels.address import BackendAddress, parse_backend
 from geuwsgi.channels.names import check_name, decode_name, encode_name
+from geuwsgi.channels.redis import new_client
 from geuwsgi.errors import ChannelError
 
 
@@ -29,11 +30,48 @@ def test_addresses(text: str, address: BackendAddress) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Memory", "localhost:6379", "http://h", "redis", "redis+unix://", "redis://h:port/0", "redis://h:99999"]
+    ("text", "complaint"),
+    [
+        ("", "expected memory, unix, unix:DIRECTORY, redis://"),
+        ("Memory", "expected memory"),
+        ("memory://", "expected memory"),
+        ("localhost:6379", "expected memory"),
+        ("http://h", "expected memory"),
+        ("redis", "expected memory"),
+        ("redis:/localhost", "expected memory"),
+        ("redis//localhost", "expected memory"),
+        ("redis://", "a host is missing, as in redis://localhost:6379/0"),
+        ("rediss:///0", "a host is missing, as in rediss://localhost:6379/0"),
+        ("redis://user:password@/0", "a host is missing"),
+        ("redis://h:port/0", "Port could not be cast"),
+        ("redis://h:99999", "Port out of range"),
+        ("redis://[::1/0", "Invalid IPv6 URL"),
+        ("redis://h/main", "main is no database: they are numbered, as in redis://h/0"),
+        ("redis://h/-1", "-1 is no database"),
+        ("rediss://h/0?ssl_ca_certs=/not/there.pem", "ssl_ca_certs: /not/there.pem cannot be read"),
+        ("redis+unix://", "needs the whole path of a socket"),
+        ("redis+unix:///", "needs the whole path of a socket"),
+        ("redis+unix://run/redis.sock", "needs the whole path of a socket, as in redis\\+unix:///run/redis.sock"),
+        ("unix:", "needs a directory"),
+        ("unix:///run/redis.sock", "the socket of Redis redis\\+unix:///run/redis.sock"),
+    ],
 )
-def test_none(text: str) -> None:
-    with pytest.raises(ChannelError):
+def test_none(text: str, complaint: str) -> None:
+    with pytest.raises(ChannelError, match=complaint):
         parse_backend(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("redis://h?colour=red", "does not take 'colour' behind the question mark$"),
+        ("redis://h?ssl_ca_certs=/", "does not take 'ssl_ca_certs' behind the question mark, which needs rediss://"),
+        ("redis://h?socket_timeout=long", "socket_timeout"),
+    ],
+)
+def test_what_the_redis_package_does_not_take(text: str, complaint: str) -> None:
+    with pytest.raises(ChannelError, match=complaint):
+        new_client(parse_backend(text))
 
 
 def test_names() -> None:

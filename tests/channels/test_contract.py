@@ -84,6 +84,30 @@ def test_rooms_do_not_mix(channel_server: Start, members: Connect) -> None:
         member.nothing()
 
 
+#: Names that mean something to somebody else: to Redis, to file systems, to the backends themselves.
+ODD_NAMES = ["", " ", "a b\r\nPUBLISH x", "\x00", "\x00control", "\x00\x00control", "\x00history:room", "*?[x]", "é" * 512, "../etc", "%s"]
+
+
+def test_any_name_will_do(channel_server: Start, members: Connect) -> None:
+    server = channel_server()
+    room = members(server, 4)
+    for name in ODD_NAMES:
+        for member in room:
+            member.call("join", name)
+    for name in ODD_NAMES:
+        room[0].call("send", name, f"to {name!r}")
+        for member in room:
+            assert member.hear() == [f"to {name!r}"]
+        assert room[1].call("count", name) == 4
+        for member in room:
+            member.call("leave", name)
+        assert room[1].call("count", name) == 0
+    assert "1025" in room[0].fails("join", "x" * 1025)
+    assert "no valid Unicode" in room[0].fails("send", "\ud800", "x")
+    for member in room:
+        member.nothing()
+
+
 def test_joining_twice_is_one_membership(channel_server: Start, members: Connect) -> None:
     server = channel_server()
     member = members(server, 1, "room", "room")
