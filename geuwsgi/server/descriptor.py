@@ -49,10 +49,15 @@ def forget(fd: int) -> None:
 
 def _duplicate_high(fd: int) -> int:
     """A second number for the same socket, out of select()'s range if the limits allow."""
+    # PyPy does not know the one that also sets close-on-exec.
+    command = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        moved = fcntl.fcntl(fd, command, min(_HIGH, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
     except OSError:
         return os.dup(fd)
+    if command == fcntl.F_DUPFD:
+        os.set_inheritable(moved, False)
+    return moved
 
 
 class Readiness:

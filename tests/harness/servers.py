@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -50,7 +51,7 @@ def _app_arguments(app: Optional[str]) -> list[str]:
 
 
 class Geuwsgi(Server):
-    """`python -m geuwsgi`, ready to serve.
+    """`python -m geuwsgi`, ready to serve. GEUWSGI_INTERPRETER names the interpreter that runs it (see scripts/pypy).
 
     Args:
         app: an application in tests/apps, or None when the arguments name one.
@@ -77,7 +78,8 @@ class Geuwsgi(Server):
         self.lasting = lasting
         ready_file = folder / "ready"
         bind = [] if any(is_binding(argument) for argument in arguments) else ["--http-socket", "127.0.0.1:0"]
-        argv = [sys.executable, "-m", "geuwsgi", *bind, *_app_arguments(app), *arguments, "--ready-file", str(ready_file)]
+        interpreter = os.environ.get("GEUWSGI_INTERPRETER") or sys.executable
+        argv = [interpreter, "-m", "geuwsgi", *bind, *_app_arguments(app), *arguments, "--ready-file", str(ready_file)]
         super().__init__(argv, folder / "server.log", cwd or folder, server_environment(env))
         try:
             wait_until(lambda: self._is_ready(ready_file), ready, "the ready file")
