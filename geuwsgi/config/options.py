@@ -294,7 +294,7 @@ OPTIONS: tuple[Option, ...] = (
         default="127.0.0.1,::1,unix",
     ),
     _flag("http-enable-proxy-protocol", "HTTP", "connections to --http and --https begin with a PROXY protocol header (v1 or v2)"),
-    _flag("enable-proxy-protocol", "HTTP", "the same for --http-socket and --https-socket"),
+    _flag("enable-proxy-protocol", "HTTP", "the same for --http-socket and --https-socket, and --socket with --protocol http"),
     *(
         Option(name, "int", f"only 0, which is Python: the {'' if last == '1' else 'sub-'}kind of application", "HTTP", "N", default=0)
         for last in "12"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BINDING = {"http": "http", "http-socket": "http", "socket": "", "uwsgi-socket": "uwsgi"}
 
 #: Options that make connections begin with a PROXY protocol header, and where.
-_PROXIED = {"http-enable-proxy-protocol": ("http", "https", "https2"), "enable-proxy-protocol": ("http-socket", "https-socket")}
+_PROXIED = {"http-enable-proxy-protocol": ("http", "https", "https2"), "enable-proxy-protocol": ("http-socket", "https-socket", "socket")}
 
 _PROTOCOLS = ("uwsgi", "http")
 
@@ -63,6 +63,8 @@ def addresses(config: Config) -> tuple[Address, ...]:
             "protocol", protocol, config.source("protocol"),
         )  # fmt: skip
     _check_modifiers(config)
+    if config.given("protocol") and not config.get("socket"):
+        _warn(config, f"protocol ({config.source('protocol')}) has no effect: there is no socket that it could concern")
     proxied = {option for asked, options in _PROXIED.items() if config.get(asked) for option in options}
     shared = _Shared(config)
     found = []
@@ -72,7 +74,8 @@ def addresses(config: Config) -> tuple[Address, ...]:
             address = shared.resolve(written, option, source)
             if config.get("abstract-socket") and _is_file(address):
                 address = "@" + address
-            found.append(Address(option, address, source, speaks or protocol, option in proxied))
+            spoken = speaks or protocol
+            found.append(Address(option, address, source, spoken, option in proxied and spoken == "http"))
     for port in tls.ports(config):
         address = shared.resolve(port.address, port.option, port.source)
         if config.get("abstract-socket") and _is_file(address):
@@ -81,7 +84,18 @@ def addresses(config: Config) -> tuple[Address, ...]:
     if config.get("http-stats") and config.get("http-to"):
         found.append(Address("http-stats", config.get("http-stats"), config.source("http-stats")))
     shared.check_used()
+    for asked, options in _PROXIED.items():
+        if config.get(asked) and not any(one.proxied for one in found if one.option in options):
+            raise ConfigError(
+                f"no connection would begin with a PROXY header: it is for {' and '.join(options)}, where HTTP is spoken",
+                asked, None, config.source(asked),
+            )  # fmt: skip
     return tuple(found)
+
+
+def _warn(config: Config, text: str) -> None:
+    if text not in config.warnings:
+        config.warnings.append(text)
 
 
 def _is_file(address: str) -> bool:

@@ -66,7 +66,7 @@ class Trust:
         Args:
             address: its IP address; "" on a unix socket.
         """
-        if not address:
+        if not address or address == "unix:":  # which is what nginx says of its own clients
             return self._unix
         if self._everybody:
             return True

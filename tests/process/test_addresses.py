@@ -29,9 +29,8 @@ def asked(*arguments: str) -> list[tuple[str, str, str, bool]]:
         (["-s", "127.0.0.1:1", "-a"], ("socket", "127.0.0.1:1", "uwsgi", False)),
         (["--http", ":80", "--http-enable-proxy-protocol"], ("http", ":80", "http", True)),
         (["--http", ":80", "--http-enable-proxy-protocol=1"], ("http", ":80", "http", True)),
-        (["--http", ":80", "--enable-proxy-protocol"], ("http", ":80", "http", False)),
+        (["-s", ":80", "--protocol", "http", "--enable-proxy-protocol"], ("socket", ":80", "http", True)),
         (["--http-socket", ":80", "--enable-proxy-protocol"], ("http-socket", ":80", "http", True)),
-        (["--http-socket", ":80", "--http-enable-proxy-protocol"], ("http-socket", ":80", "http", False)),
         (["--shared-socket", ":80", "--http", "=0"], ("http", ":80", "http", False)),
         (["--undeferred-shared-socket", "x.sock", "-s", "=0", "-a"], ("socket", "@x.sock", "uwsgi", False)),
     ],
@@ -58,6 +57,12 @@ def test_shared_sockets_by_their_numbers() -> None:
         ),
         (["--http-socket-modifier1", "7"], "command line: --http-socket-modifier1 = 7: requests are served by Python"),
         (["--http-socket-modifier2", "1"], "command line: --http-socket-modifier2 = 1: requests are served by Python"),
+        (
+            ["--http", ":80", "--enable-proxy-protocol"],
+            "command line: --enable-proxy-protocol: no connection would begin with a PROXY header: it is for http-socket",
+        ),
+        (["-s", ":80", "--enable-proxy-protocol"], "command line: --enable-proxy-protocol: no connection would begin with a PROXY header"),
+        (["--http-socket", ":80", "--http-enable-proxy-protocol"], "command line: --http-enable-proxy-protocol: no connection would begin"),
         (["--fastcgi-socket", ":9000"], "command line: --fastcgi-socket = :9000: geuwsgi does not speak FastCGI: give --socket ADDRESS"),
         (["--scgi-socket", ":9000"], "command line: --scgi-socket = :9000: geuwsgi does not speak SCGI"),
         (["--suwsgi-socket", ":9000,a,b"], "command line: --suwsgi-socket = :9000,a,b: geuwsgi does not speak the uwsgi protocol over TLS"),
@@ -67,6 +72,13 @@ def test_what_cannot_be(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         asked(*arguments)
     assert str(caught.value).startswith(message)
+
+
+def test_a_protocol_of_nothing() -> None:
+    config = load(["--http", ":80", "--protocol", "http"], {})
+    for _ in range(2):
+        addresses(config)
+    assert config.warnings == ["protocol (command line) has no effect: there is no socket that it could concern"]
 
 
 def test_whom_to_believe() -> None:

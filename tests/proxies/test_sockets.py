@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable
 
@@ -14,6 +15,7 @@ import pytest
 import requests
 
 from geuwsgi.protocol.uwsgi import encode_vars, packet
+from tests.harness.clients import client_factory
 from tests.harness.nginx import UWSGI_PASS, Nginx
 from tests.harness.wait import wait_until
 from tests.process.probing import PROBE
@@ -97,6 +99,9 @@ def test_a_reload_behind_nginx(server: Start, app: list[str], tmp_path: Path) ->
             while not over.is_set():
                 answers.append(session.get(f"http://127.0.0.1:{port}", params="uwsgi.is_a_reload", timeout=10).text)
 
+    stack = ExitStack()
+    connect = stack.enter_context(client_factory("websockets", f"ws://127.0.0.1:{nginx.ports['unix']}"))
+    client = connect()
     threads = [threading.Thread(target=load, args=(port,)) for port in nginx.ports.values()]
     try:
         for thread in threads:
@@ -105,8 +110,11 @@ def test_a_reload_behind_nginx(server: Start, app: list[str], tmp_path: Path) ->
             wait_until(lambda: len(answers) > 20, 10, "answers")
             running.signal(signal.SIGHUP)
             wait_until(lambda count=count: running.log.count(" serving ") == count, 20, "the next workers")
+        # It is told to come back, with the code for that.
+        assert client.receive()[:2] == ("close", 1012)
         wait_until(lambda: answers[-10:] == ["True"] * 10, 20, "answers of the new workers only")
     finally:
+        stack.close()
         over.set()
         for thread in threads:
             thread.join(10)

@@ -63,6 +63,21 @@ def test_the_line(capfd: pytest.CaptureFixture[str]) -> None:
         assert int(line["size"]) == sum(len(key) + len(value) + 4 for key, value in environ.items())
 
 
+def test_the_address_that_a_header_names(capfd: pytest.CaptureFixture[str]) -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN])
+        return [b""]
+
+    with serving(application, log_requests=True, http={"log_forwarded_for": True, "forwarded_allow": ()}) as server:
+        client = server.connect()
+        client.ask("/", "GET", "X-Forwarded-For: 1.2.3.4, 5.6.7.8")
+        client.ask("/")
+    assert [line.partition("] ")[2].partition(" ()")[0] for line in capfd.readouterr().err.splitlines()] == [
+        "1.2.3.4, 5.6.7.8",
+        "127.0.0.1",
+    ]
+
+
 def test_a_request_that_is_not_logged_and_one_that_is_all_the_same(capfd: pytest.CaptureFixture[str]) -> None:
     def application(environ: Any, start_response: Any) -> Any:
         if environ["PATH_INFO"] == "/log":

@@ -29,6 +29,7 @@ DEFAULT = "127.0.0.1,::1,unix"
         (DEFAULT, "127.0.0.1", True),
         (DEFAULT, "::1", True),
         (DEFAULT, "", True),
+        (DEFAULT, "unix:", True),
         (DEFAULT, "127.0.0.2", False),
         (DEFAULT, "::ffff:127.0.0.1", True),
         ("10.0.0.0/8", "10.1.2.3", True),
