@@ -162,7 +162,7 @@ class UWSGI(Server):
         self.kill()
 
 
-_BINDING = {"--http", "--http-socket", "--https", "--https-socket", "--socket", "--uwsgi-socket", "-s", "--ini"}
+_BINDING = {"--http", "--http-socket", "--https", "--https2", "--https-socket", "--socket", "--uwsgi-socket", "-s", "--ini"}
 
 
 def is_binding(argument: str) -> bool:
@@ -174,6 +174,7 @@ def is_binding(argument: str) -> bool:
         "-s",
         "--uwsgi-socket",
         "--https",
+        "--https2",
         "--https-socket",
         "--https-dev",
         "--ini",

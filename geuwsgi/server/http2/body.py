@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Optional
 
-from ...protocol.http2.guard import NO_ERROR
 from ..body import Body
 from ..transport import ClientError, TimedOut
 
@@ -46,9 +45,7 @@ class HTTP2Body(Body):
         return False
 
     def discard(self) -> bool:
-        """Called after the response: the rest of the body is not wanted (RFC 9113 section 8.1)."""
-        if self._stream.over and not self._stream.ended:
-            self._stream.reset(NO_ERROR)
+        """Called after the response. The stream sees to the rest (`StreamTransport.drain`)."""
         return True
 
     def _more(self) -> bytes:

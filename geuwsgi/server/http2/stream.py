@@ -9,7 +9,7 @@ from greenlet import GreenletExit
 
 from ...errors import HTTPError
 from ...log import log
-from ...protocol.http2.guard import CANCEL, INTERNAL_ERROR, NO_ERROR
+from ...protocol.http2.guard import CANCEL, INTERNAL_ERROR
 from ..connection import HTTPConnection
 from ..transport import ClientError
 from .body import HTTP2Body
@@ -77,7 +77,7 @@ class HTTP2Stream(HTTPConnection):
         if not transport.over:
             transport.reset(INTERNAL_ERROR)
         elif not transport.ended:
-            transport.reset(NO_ERROR)
+            transport.drain()
         self.sock.close()
         self._connection.forget(self)
 

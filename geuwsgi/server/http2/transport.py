@@ -10,11 +10,12 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
+import gevent
 from gevent import get_hub
 from greenlet import getcurrent
 from h2.exceptions import ProtocolError as H2ProtocolError
 
-from ...protocol.http2.guard import CANCEL, INTERNAL_ERROR
+from ...protocol.http2.guard import CANCEL, INTERNAL_ERROR, NO_ERROR
 from ..transport import ClientError, TimedOut
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ QUANTUM = 64 * 1024
 
 #: A client that takes less than this in `socket_timeout` seconds takes nothing: windows can be opened byte by byte for ever.
 PROGRESS = 1024
+
+#: Seconds and bytes for which the rest of a body is read that nobody wants.
+DRAIN_SECONDS = 1.0
+DRAIN_BYTES = 1024 * 1024
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -57,6 +62,7 @@ class StreamTransport:
         "__weakref__",
         "_connection",
         "_counted",
+        "_drained",
         "_hub",
         "_pieces",
         "_raised",
@@ -84,6 +90,7 @@ class StreamTransport:
         self._reason = ""
         self._raised = False
         self._uncredited = 0
+        self._drained = 0
         self._waits_for_turn = False
         self._counted = True
         self.ended = False
@@ -268,6 +275,21 @@ class StreamTransport:
             return
         self._connection.reset_stream(self.number, code)
         self.abort("the stream was reset")
+
+    def drain(self) -> None:
+        """The response is out, and what the client still sends is not wanted: it may stop (RFC 9113 section 8.1).
+
+        It is told so a little later: there are clients that forget the response when the reset comes together with it.
+        """
+        if not self.broken and not self.ended:
+            self.on_readable = self._discard
+            self._discard()
+            gevent.spawn_later(DRAIN_SECONDS, self.reset, NO_ERROR).spawn_tree_locals = None
+
+    def _discard(self) -> None:
+        self._drained += len(self.take())
+        if self._drained > DRAIN_BYTES:
+            self.reset(NO_ERROR)
 
     def push(self, data: Union[bytes, memoryview], end: bool) -> int:
         """Hand to h2 what there is room for now; the bytes taken.
