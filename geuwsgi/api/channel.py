@@ -12,12 +12,13 @@ from ..channels.hub import ChannelHub
 from ..channels.message import opcode_of
 from ..channels.names import decode_name
 from ..channels.queue import Queue
-from ..errors import ChannelError
+from ..errors import ChannelError, ConnectionClosed
 from ..log import log
 from ..protocol.frames import BINARY
 from ..server.request import Request, find_request
 from .context import serving
 from .state import state
+from .websocket import _over
 
 __all__ = [
     "channel_count",
@@ -44,17 +45,17 @@ def websocket_channel_join(name: Name, request_context: Any = None) -> None:
         request_context: the request; by default the caller's.
 
     Raises:
-        OSError: "unable to join channel": not a websocket, or it is over.
+        OSError: "unable to join channel": not a websocket, or it is over; then `.code` and `.reason` say how.
         ValueError: "unable to find channel": not declared, with `--channel-strict`.
     """
     websocket = serving(request_context).websocket
-    if websocket is None or not websocket.open:
+    if websocket is None:
         raise OSError("unable to join channel")
+    _raise_if_over("unable to join channel", websocket)
     try:
         _hub_call(_hub().join, _name(name), websocket)
     except ValueError:
-        if not websocket.open:  # it ended while this waited for the backend
-            raise OSError("unable to join channel") from None
+        _raise_if_over("unable to join channel", websocket)  # it ended while this waited for the backend
         raise
 
 
@@ -128,7 +129,8 @@ def channel_recv(name: Name, timeout: Optional[float] = None, request_context: A
         the message, None on a time-out.
 
     Raises:
-        OSError: "unable to receive channel message": not joined, or the websocket is over and all that came before is read.
+        OSError: "unable to receive channel message": not joined, or the websocket is over and all that came before is read; then
+            `.code` and `.reason` say how.
     """
     request = serving(request_context)
     queue = request.channel_queues.get(_name(name)) if request.channel_queues else None
@@ -139,6 +141,8 @@ def channel_recv(name: Name, timeout: Optional[float] = None, request_context: A
         _hub().attach_queue(_name(name), queue, request.websocket)
     message: Optional[bytes] = _hub_call(_hub().receive, queue, None if timeout is None or timeout < 0 else timeout)
     if message is None and queue.closed:
+        if request.websocket is not None:
+            _raise_if_over("unable to receive channel message", request.websocket)
         raise OSError("unable to receive channel message")
     return message
 
@@ -184,6 +188,14 @@ def channels(request_context: Any = None) -> dict[str, dict[str, int]]:
         slowly; lost, which did not reach some other worker or host. A channel that has lost something stays in the list for a while.
     """
     return _hub().statistics()
+
+
+def _raise_if_over(text: str, websocket: Any) -> None:
+    if not websocket.open:
+        try:
+            websocket.pause()
+        except ConnectionClosed as error:
+            raise _over(text, error) from error
 
 
 def _publish(name: Name, opcode: int, payload: bytes, exclude_self: bool, request_context: Any) -> None:

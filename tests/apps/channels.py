@@ -73,6 +73,12 @@ def numbers(name, count):
 
 
 def application(env, start_response):
+    if env["PATH_INFO"] == "/reader":
+        uwsgi.websocket_handshake()
+        uwsgi.channel_join("room")
+        uwsgi.websocket_channel_join("reader")
+        while True:  # until the OSError at the end of the websocket, which nobody need catch
+            uwsgi.websocket_send(uwsgi.channel_recv("room"))
     if "HTTP_SEC_WEBSOCKET_KEY" in env:
         hosted = []
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import urllib.request
 from typing import Callable
 
+import websocket
+
 from tests.channels.remote import Member
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
@@ -158,6 +160,18 @@ def test_receiving_in_the_application(channel_server: Start, members: Connect) -
     reader.nothing()
     reader.call("unqueue", "room")
     assert reader.fails("recv", "room") == "OSError: unable to receive channel message"
+
+
+def test_a_reader_that_never_looks_at_its_websocket(channel_server: Start, members: Connect) -> None:
+    """The end of its websocket ends the wait for the channel, and is nothing to complain of in the log (which the harness checks)."""
+    server = channel_server()
+    other = members(server)
+    reader = websocket.create_connection(server.ws_url + "/reader", timeout=10)
+    count_is(other, "reader", 1)
+    other.call("send", "room", "news")
+    assert reader.recv() == "news"
+    reader.close()
+    count_is(other, "room", 0)
 
 
 def test_who_leaves_is_gone(channel_server: Start, members: Connect) -> None:
