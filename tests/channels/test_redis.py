@@ -266,6 +266,33 @@ def test_password_and_user(start: StartServer, members: Connect, private_redis: 
     assert "channels: Redis is not there" in refused.log
 
 
+def test_a_user_with_no_more_rights_than_needed(
+    start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int
+) -> None:
+    """Those that docs/channels.rst names."""
+    rights = ["resetchannels", "&game:*", "~game:*", "-@all"]
+    rights += [f"+{command}" for command in "select subscribe unsubscribe publish ping pubsub rpush ltrim expire lrange".split()]
+    private_redis("--port", str(port), "--user", "least", "on", ">x", *rights)
+    url = f"redis://least:x@127.0.0.1:{port}/1?prefix=game:"
+    one, other = start("--channel-backend", url, "--channel-history", "5"), start("--channel-backend", url, "--channel-history", "5")
+    room = [members(server, 1, "room") for server in (one, other)]
+    room[0].call("send", "room", "hello")
+    heard_by_all(room, ["hello"])
+    assert room[0].call("count", "room") == 2
+    assert publish(url, "room", "from outside") == 2
+    heard_by_all(room, ["from outside"])
+    for server in (one, other):
+        assert "channels:" not in server.log, server.log
+    run = [sys.executable, "-m", "geuwsgi", "--channel-send", "room", "from a shell", "--channel-backend", url]
+    result = subprocess.run(run, timeout=20, check=False, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    heard_by_all(room, ["from a shell"])
+    # To a room where nobody is: the servers are counted.
+    run[4] = "empty"
+    result = subprocess.run(run, timeout=20, check=False, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_user_who_may_not(start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int) -> None:
     private_redis("--port", str(port), "--user", "reader", "on", ">x", "allchannels", "+@all", "-publish")
     running = start("--channel-backend", f"redis://reader:x@127.0.0.1:{port}/0")
