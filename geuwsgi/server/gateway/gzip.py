@@ -25,7 +25,7 @@ MIN_SIZE = 256
 _ACCEPTED = re.compile(r"(?:^|[,\s])(?:gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 
 #: zlib's number for a gzip header and trailer.
-_GZIP = 16 + zlib.MAX_WBITS
+GZIP = 16 + zlib.MAX_WBITS
 
 
 def accepts_gzip(environ: Mapping[str, Any]) -> bool:
@@ -76,7 +76,7 @@ def adapt(headers: list[tuple[str, str]], compress: bool) -> list[tuple[str, str
 
 def compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The pieces of a body, compressed. Each can be read as soon as it has come: who streams events may not wait for more of them."""
-    compressor = zlib.compressobj(wbits=_GZIP)
+    compressor = zlib.compressobj(wbits=GZIP)
     for piece in pieces:
         if piece:
             yield compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)

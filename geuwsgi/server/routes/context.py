@@ -39,6 +39,7 @@ class Context:
         text: what `send` has put in front of the body.
         added: (name, value) headers to add to the response.
         removed: names, in lower case, of headers to take out of it.
+        compress: the body is to be sent as gzip.
         disconnected: the connection was ended.
     """
 
@@ -46,6 +47,7 @@ class Context:
         "added",
         "answer",
         "code",
+        "compress",
         "disconnected",
         "environ",
         "jump",
@@ -71,6 +73,7 @@ class Context:
         self.text = b""
         self.added: list[tuple[str, str]] = []
         self.removed: set[str] = set()
+        self.compress = False
         self.disconnected = False
 
     def group(self, number: int) -> str:

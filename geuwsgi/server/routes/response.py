@@ -7,10 +7,13 @@ before the headers, which makes no difference to a rule.
 
 from __future__ import annotations
 
+import os
+import zlib
 from typing import Any
 
+from ..gateway import gzip
 from ..head import Head
-from ..response import Response
+from ..response import JOIN_LIMIT, Response
 from .context import BREAK, Context, header_value
 from .engine import ERROR, RESPONSE
 
@@ -25,15 +28,19 @@ class Ruled:
     Attributes:
         context: of its request's rules.
         phases: those that its head has still to pass.
+        consulted: the rules have said all that they have to say.
         extra: bytes of text that were sent in front of the body.
+        compressor: makes gzip of the body, None where it stays as it is.
     """
 
-    __slots__ = ("context", "extra", "phases")
+    __slots__ = ("compressor", "consulted", "context", "extra", "phases")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.phases = [ERROR, RESPONSE]
+        self.consulted = False
         self.extra = 0
+        self.compressor: Any = None
 
 
 def rule(response: Response, context: Context) -> None:
@@ -84,7 +91,11 @@ class RuledResponse(Response):
     def write_file(self, fd: int, offset: int, count: int) -> None:
         """As `Response.write_file`."""
         try:
-            super().write_file(fd, offset, count)
+            self._consult()
+            if self.ruled.compressor is None:
+                super().write_file(fd, offset, count)
+            elif not self.refused:
+                self._squeeze_file(fd, offset, count)
         except _Answered:
             pass
 
@@ -105,14 +116,25 @@ class RuledResponse(Response):
     def refuse(self, status: str) -> None:
         """As `Response.refuse`: no rule has a say in it."""
         self.ruled.phases = []
+        self.ruled.context.compress = False
         super().refuse(status)
 
     # -- the rules
 
     def _build_head(self, size: int) -> bytes:
-        ruled, head = self.ruled, self._head
-        if head is None:
+        self._consult()
+        context = self.ruled.context
+        if not context.text or self._head is None:
             return super()._build_head(size)
+        text, context.text = context.text, b""
+        return self._with_text(text, size)
+
+    def _consult(self) -> None:
+        """Have the rules look at the head, once, before any of it is sent."""
+        ruled, head = self.ruled, self._head
+        if head is None or ruled.consulted:
+            return
+        ruled.consulted = True
         context = ruled.context
         self._collect(head, context)
         context.code = head.code
@@ -128,10 +150,8 @@ class RuledResponse(Response):
                 self._request.status = context.prepared
                 context.code = self._head.code
         self._edit(context)
-        if not context.text:
-            return super()._build_head(size)
-        text, context.text = context.text, b""
-        return self._with_text(text, size)
+        if context.compress and not self.head_sent:
+            self._prepare_compression(context)
 
     def _replace(self, context: Context) -> None:
         """Send the answer of a rule. Its head passes the phases that are left."""
@@ -149,6 +169,7 @@ class RuledResponse(Response):
         assert answer is not None
         context.answer = None
         self._head = None
+        self.ruled.consulted = False
         result = answer(context.environ, self.start_response)
         try:
             self.send(result)
@@ -217,3 +238,67 @@ class RuledResponse(Response):
         if self._left >= 0:
             self._left -= len(text)
         return start + (b"%x\r\n%b\r\n" % (len(text), text) if self._chunked else text)
+
+    # -- compression
+
+    def _prepare_compression(self, context: Context) -> None:
+        head = self._head
+        assert head is not None
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in head.lines[1:])]
+        fields = {name.lower(): value for name, value in headers}
+        if (
+            head.code in (204, 206, 304)
+            or "content-encoding" in fields
+            or "no-transform" in fields.get("cache-control", "")
+            or head.length == 0
+        ):
+            return
+        accepted = gzip.accepts_gzip(context.environ)
+        # The length is that of what the application sends, which is checked no more.
+        status = head.lines[0]
+        self._head = Head(status, gzip.adapt(headers, accepted))
+        self._head.close = head.close
+        if accepted:
+            self.ruled.compressor = zlib.compressobj(wbits=gzip.GZIP)
+
+    def _squeeze(self, data: bytes, end: bool) -> bytes:
+        """The next bytes of a compressed body. Each piece can be read as soon as it has come."""
+        compressor = self.ruled.compressor
+        context = self.ruled.context
+        text, context.text = context.text, b""
+        data = compressor.compress(text + data)
+        if end:
+            self.ruled.compressor = None
+            return data + compressor.flush()  # type: ignore[no-any-return]
+        return data + compressor.flush(zlib.Z_SYNC_FLUSH)  # type: ignore[no-any-return]
+
+    def _send(self, data: bytes) -> None:
+        self._consult()
+        super()._send(self._squeeze(data, False) if data and self.ruled.compressor is not None else data)
+
+    def _send_whole(self, data: bytes) -> None:
+        self._consult()
+        super()._send_whole(self._squeeze(data, True) if self.ruled.compressor is not None else data)
+
+    def _send_file(self, fd: int, offset: int, size: int) -> None:
+        limit = self._head.length if self._head is not None else -1
+        self._consult()
+        if self.ruled.compressor is None:
+            super()._send_file(fd, offset, size)
+            return
+        self._squeeze_file(fd, offset, min(size, limit) if limit >= 0 else size)
+        self._finish()
+
+    def _squeeze_file(self, fd: int, offset: int, count: int) -> None:
+        while count > 0:
+            data = os.pread(fd, min(count, JOIN_LIMIT), offset)
+            if not data:
+                break
+            offset += len(data)
+            count -= len(data)
+            self._send(data)
+
+    def _finish(self) -> None:
+        if self.head_sent and self.ruled.compressor is not None:
+            super()._send(self._squeeze(b"", True))
+        super()._finish()

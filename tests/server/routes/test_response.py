@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gevent.event import Event
 
 from geuwsgi.server.filewrapper import FileWrapper
 from geuwsgi.server.loader import Mount
@@ -65,19 +68,19 @@ def second_thoughts(environ: dict[str, Any], start_response: Any) -> Any:
     return [b"sorry"]
 
 
-@pytest.mark.parametrize(
-    ("application", "body"),
-    [
-        (replying([b"one"]), b"one"),
-        (replying([]), b""),
-        (replying([b"one", b"two"], ("Content-Length", "6")), b"onetwo"),
-        (replying(lambda: iter([b"one", b"two"])), b"onetwo"),
-        (generator, b"onetwo"),
-        (writer, b"onetwothree"),
-        (lambda environ, start_response: replying(FileWrapper(open(__file__, "rb")))(environ, start_response), Path(__file__).read_bytes()),  # noqa: SIM115
-    ],
-    ids=["list", "empty", "length", "iterator", "generator", "write", "file"],
-)
+KINDS = [
+    (replying([b"one"]), b"one"),
+    (replying([]), b""),
+    (replying([b"one", b"two"], ("Content-Length", "6")), b"onetwo"),
+    (replying(lambda: iter([b"one", b"two"])), b"onetwo"),
+    (generator, b"onetwo"),
+    (writer, b"onetwothree"),
+    (lambda environ, start_response: replying(FileWrapper(open(__file__, "rb")))(environ, start_response), Path(__file__).read_bytes()),  # noqa: SIM115
+]
+KIND_NAMES = ["list", "empty", "length", "iterator", "generator", "write", "file"]
+
+
+@pytest.mark.parametrize(("application", "body"), KINDS, ids=KIND_NAMES)
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_every_kind_of_response(application: Any, body: bytes, version: str) -> None:
     with ruled("response-route-run = addheader:X-Rule: yes", application) as server:
@@ -222,3 +225,70 @@ def test_in_threads() -> None:
             assert client.ask("/early").code == 403
             assert client.ask("/missing").code == (302 if application is echo else 200)
             assert client.ask("/late").code == 200
+
+
+# -- compression
+
+
+@pytest.mark.parametrize(("application", "body"), KINDS, ids=KIND_NAMES)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("option", ["route", "response-route"])
+def test_compressing_every_kind_of_response(application: Any, body: bytes, version: str, option: str) -> None:
+    with ruled(f"{option}-run = gzip:\n{option} = ^/text send:text,", application) as server:
+        for path, text in (("/", b""), ("/text", b"text,")):
+            client = server.connect()
+            client.send(f"GET {path} HTTP/{version}\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: keep-alive\r\n\r\n".encode())
+            found = client.answer()
+            assert (found.headers.get("content-encoding"), found.headers.get("vary")) == ("gzip", "Accept-Encoding")
+            assert gzip.decompress(found.body) == text + body
+            if version == "1.1":
+                assert client.ask("/", "GET", "Accept-Encoding: gzip;q=0").body == body
+
+
+def test_what_is_not_compressed() -> None:
+    for application in (
+        replying([b"x"], ("Content-Encoding", "br")),
+        replying([b"x"], ("Cache-Control", "public, no-transform")),
+        replying([b"x"], status="206 Partial Content"),
+        replying([], status="204 No Content"),
+        replying([], ("Content-Length", "0")),
+    ):
+        with ruled("route-run = gzip:", application) as server:
+            found = server.ask("/", "GET", "Accept-Encoding: gzip")
+            assert found.headers.get("content-encoding") in (None, "br")
+            assert found.body in (b"", b"x")
+
+
+def test_compression_does_not_wait_for_more() -> None:
+    again = Event()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [PLAIN, ("ETag", '"a"'), ("Accept-Ranges", "bytes")])
+        yield b"event\n"
+        again.wait(5)
+        yield b"last\n"
+
+    with ruled("route-run = gzip:", application) as server:
+        client = server.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+        head = client.until(b"\r\n\r\n")
+        assert b'ETag: W/"a"\r\n' in head
+        assert b"Accept-Ranges" not in head
+        size = int(client.until(b"\r\n"), 16)
+        inflater = zlib.decompressobj(31)
+        assert inflater.decompress(client.exactly(size)) == b"event\n"
+        again.set()
+        assert client.until(b"\r\n0\r\n\r\n")
+
+
+def test_answers_are_compressed_too(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("a{}" * 50000)
+    rules = f"route-run = gzip:\nroute = ^/a static:{tmp_path}/a.css\nroute = ^/b return:404\nresponse-route = ^/c return:410"
+    with ruled(rules) as server:
+        client = server.connect()
+        for path, body in {"/a": b"a{}" * 50000, "/b": b"Not Found", "/c": b"Gone"}.items():
+            found = client.ask(path, "GET", "Accept-Encoding: gzip")
+            assert (found.headers["content-encoding"], gzip.decompress(found.body)) == ("gzip", body)
+        assert client.ask("/a", "HEAD", "Accept-Encoding: gzip").headers["content-encoding"] == "gzip"
+        part = client.ask("/a", "GET", "Accept-Encoding: gzip", "Range: bytes=0-2")
+        assert (part.code, part.body, "content-encoding" in part.headers) == (206, b"a{}", False)

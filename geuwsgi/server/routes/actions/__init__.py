@@ -36,7 +36,7 @@ ABSENT: dict[str, str] = {
     **dict.fromkeys(("call", "rpc", "rpcret", "rpcblob", "rpcnext", "rpcraw", "rpcvar"), _RPC),
     **dict.fromkeys(("cgi", "cgihelper"), "uWSGI's CGI plugin"),
     **dict.fromkeys(("metricinc", "metricdec", "metricmul", "metricdiv", "metricset"), _METRICS),
-    **dict.fromkeys(("fixcl", "flush", "forcecl", "gzip", "offload", "template", "tofile", "to-file", "toupper"), _BUFFER),
+    **dict.fromkeys(("fixcl", "flush", "forcecl", "offload", "template", "tofile", "to-file", "toupper"), _BUFFER),
     **dict.fromkeys(("ldapauth", "ldapauth-next"), "an LDAP client"),
     **dict.fromkeys(("radius", "radius-next"), "a RADIUS client"),
     **dict.fromkeys(("spnego", "spnego-next"), "Kerberos"),

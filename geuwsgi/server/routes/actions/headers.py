@@ -66,6 +66,17 @@ def clear(argument: str, workshop: Workshop) -> Action:
     return action
 
 
+def compress(argument: str, workshop: Workshop) -> Action:
+    """gzip: compress the body, for a client that takes it, unless it is in some coding already."""
+    workshop.must_be_able_to_answer("gzip")
+
+    def action(context: Context) -> int:
+        context.compress = True
+        return NEXT
+
+    return action
+
+
 def media_type(argument: str, workshop: Workshop) -> Action:
     """mime: another Content-Type; without an argument the one that the name in PATH_INFO tells."""
     kind = workshop.template(argument.strip() or "${mime[PATH_INFO]}")
@@ -153,6 +164,7 @@ ACTIONS = {
     "clearheaders": clear,
     "resetheaders": clear,
     "mime": media_type,
+    "gzip": compress,
     "expires": expires,
     "cors": cors,
 }
