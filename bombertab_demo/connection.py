@@ -11,7 +11,7 @@ import uwsgi
 from .limits import Allowance
 from .protocol import Commands, Message, Mistake, encode, parse
 from .room import LOBBY, QUESTIONS, Room, page_channel, room_channel
-from .rooms import Here, Way, find, open_room
+from .rooms import Here, Way, at_home, find, open_room
 from .settings import RATE
 
 POLICY = 1008  # RFC 6455 section 7.4.1
@@ -104,6 +104,7 @@ class Connection:
         if self._way is not None and self._way.name != name:
             self._leave()
         self._leave_lobby()
+        at_home(self.page)  # the room may have moved to this worker since
         self._way = find(name) or self._host(name, message["fill"])
         # Before the room answers, so that nothing that it tells afterwards is missed.
         uwsgi.websocket_channel_join(room_channel(name))

@@ -55,10 +55,10 @@ class Elsewhere:
         self.name = name
 
     def send(self, page: str, data: bytes, message: Union[Commands, Message]) -> None:
-        if page not in _abroad:
-            if not _abroad:
-                gevent.spawn(_keep_alive)
-            _abroad[page] = self
+        global _keeper
+        _abroad[page] = self
+        if _keeper is None or _keeper.dead:
+            _keeper = gevent.spawn(_keep_alive)
         self.put(_SAID, page, data)
 
     def gone(self, page: str) -> None:
@@ -78,10 +78,18 @@ Way = Union[Here, Elsewhere]
 #: The pages of this worker that are in a room of another one.
 _abroad: dict[str, Elsewhere] = {}
 
+#: Says that they are still there; never more than one.
+_keeper: Any = None
+
 
 def pages_abroad() -> int:
     """How many pages of this worker are in a room of another."""
     return len(_abroad)
+
+
+def at_home(page: str) -> None:
+    """A page is in no room of another worker, or no longer."""
+    _abroad.pop(page, None)
 
 
 def _keep_alive() -> None:

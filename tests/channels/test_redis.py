@@ -271,7 +271,7 @@ def test_a_user_with_no_more_rights_than_needed(
 ) -> None:
     """Those that docs/channels.rst names."""
     rights = ["resetchannels", "&game:*", "~game:*", "-@all"]
-    rights += [f"+{command}" for command in "select subscribe unsubscribe publish ping pubsub rpush ltrim expire lrange".split()]
+    rights += ["+subscribe", "+unsubscribe", "+publish", "+ping", "+rpush", "+ltrim", "+expire", "+lrange", "+pubsub", "+select"]
     private_redis("--port", str(port), "--user", "least", "on", ">x", *rights)
     url = f"redis://least:x@127.0.0.1:{port}/1?prefix=game:"
     one, other = start("--channel-backend", url, "--channel-history", "5"), start("--channel-backend", url, "--channel-history", "5")

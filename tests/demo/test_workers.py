@@ -117,6 +117,7 @@ def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_pag
         page.expect("welcome")
     wait_until(lambda: len(owners(game, 2, "fragile")) == 1, 10)
     assert sorted(page.slot for page in left) == list(range(len(left)))  # type: ignore[type-var]
+    assert sum(figures["abroad"] for figures in stats(game, 2).values()) == 0, "the room is where they are"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
