@@ -64,9 +64,9 @@ def parse(data: bytes) -> Optional[ProxyHeader]:
 
 def _version_1(data: bytes) -> Optional[ProxyHeader]:
     end = data.find(b"\r\n", 0, _MAX_LINE)
+    if b"\n" in data[: _MAX_LINE if end < 0 else end] or (end < 0 and len(data) >= _MAX_LINE):
+        raise ProxyError("a PROXY line without an end")
     if end < 0:
-        if len(data) >= _MAX_LINE or b"\n" in data[:-1]:
-            raise ProxyError("a PROXY line without an end")
         return None
     fields = data[:end].decode("latin-1").split(" ")
     if len(fields) > 1 and fields[1] == "UNKNOWN":

@@ -235,8 +235,8 @@ class PacketParser:
         for key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
             if not environ.get(key, "."):
                 del environ[key]
-        self._check(environ)
         self._locate(environ)
+        self._check(environ)
         self._measure(environ)
         if "UWSGI_SCHEME" in environ and environ["UWSGI_SCHEME"] in _SCHEMES:
             environ["wsgi.url_scheme"] = environ["UWSGI_SCHEME"]

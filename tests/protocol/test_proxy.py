@@ -60,6 +60,8 @@ def test_headers(data: bytes, said: tuple[str, int, bool]) -> None:
         b"PROXY UDP4 192.0.2.1 198.51.100.2 80 443\r\n",
         b"PROXY TCP4 192.0.2.1 198.51.100.2 80 443\nGET",
         b"PROXY UNKNOWN " + b"x" * 93,
+        b"PROXY UNKNOWN a\nb\r\n",
+        b"PROXY UNKNOWN a\n",
         b"proxy TCP4 192.0.2.1 198.51.100.2 80 443\r\n",
         b"\r\nGET / HTTP/1.1\r\n",
         v2(0x11, TCP4, 0x22),

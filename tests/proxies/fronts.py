@@ -60,7 +60,7 @@ class Fronts:
 
     def _folder_of(self, name: str) -> Path:
         folder = self._folder / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         return folder
 
     def _nginx(self, http: str, tcp: str, unix: str) -> dict[str, int]:

@@ -16,6 +16,7 @@ import requests
 
 from geuwsgi.protocol.uwsgi import encode_vars, packet
 from tests.harness.clients import client_factory
+from tests.harness.haproxy import HAProxy
 from tests.harness.nginx import UWSGI_PASS, Nginx
 from tests.harness.wait import wait_until
 from tests.process.probing import PROBE
@@ -84,41 +85,60 @@ def test_all_workers_with_sockets_of_their_own(server: Start, app: list[str]) ->
         assert ask(("127.0.0.1", running.port)) == b"2"
 
 
-def test_a_reload_behind_nginx(server: Start, app: list[str], tmp_path: Path) -> None:
-    running = server(None, "--master", "-p", "2", "--socket", str(tmp_path / "s"), "--socket", "127.0.0.1:0", *app)
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    unix, tcp = running.addresses
-    locations = {"unix": UWSGI_PASS.format(address="unix:" + unix), "tcp": UWSGI_PASS.format(address=tcp)}
-    nginx = Nginx(folder, locations)
+#: nginx keeps connections to the server open, on which a worker that retires answers to the end.
+KEEPING = """
+    upstream app { server %s; keepalive 4; }
+    server {
+        listen 80;
+        location / {
+            proxy_pass http://app;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+"""
+
+
+def test_reloads_behind_nginx_and_haproxy(server: Start, app: list[str], tmp_path: Path) -> None:
+    """No request is lost over any kind of socket, and a websocket is told to come back."""
+    binding = ("--http-socket", "127.0.0.1:0", "--socket", str(tmp_path / "s"), "--socket", "127.0.0.1:0")
+    running = server(None, "--master", "-p", "2", *binding, *app)
+    plain, unix, tcp = running.addresses
     answers: list[Any] = []
     over = threading.Event()
 
     def load(port: int) -> None:
         with requests.Session() as session:
             while not over.is_set():
-                answers.append(session.get(f"http://127.0.0.1:{port}", params="uwsgi.is_a_reload", timeout=10).text)
+                try:
+                    answers.append(session.get(f"http://127.0.0.1:{port}", params="uwsgi.is_a_reload", timeout=10).text)
+                except requests.RequestException as error:
+                    answers.append(repr(error))
 
-    stack = ExitStack()
-    connect = stack.enter_context(client_factory("websockets", f"ws://127.0.0.1:{nginx.ports['unix']}"))
-    client = connect()
-    threads = [threading.Thread(target=load, args=(port,)) for port in nginx.ports.values()]
-    try:
+    with ExitStack() as stack:
+
+        def start(kind: Callable[..., Any], name: str, *arguments: Any, **options: Any) -> dict[str, int]:
+            folder = tmp_path / name
+            folder.mkdir()
+            program = kind(folder, *arguments, **options)
+            stack.callback(program.kill)
+            return dict(program.ports)
+
+        uwsgi = start(Nginx, "uwsgi", {"unix": UWSGI_PASS.format(address="unix:" + unix), "tcp": UWSGI_PASS.format(address=tcp)})
+        keeping = start(Nginx, "keeping", {}, whole=KEEPING % plain)
+        haproxy = start(HAProxy, "haproxy", {"haproxy": (plain, "", "")})
+        client = stack.enter_context(client_factory("websockets", f"ws://127.0.0.1:{uwsgi['unix']}"))()
+        threads = [threading.Thread(target=load, args=(port,)) for port in {**uwsgi, **keeping, **haproxy}.values()]
+        stack.callback(lambda: [thread.join(10) for thread in threads])
+        stack.callback(over.set)
         for thread in threads:
             thread.start()
         for count in (2, 3):
-            wait_until(lambda: len(answers) > 20, 10, "answers")
+            wait_until(lambda: len(answers) > 40, 10, "answers")
             running.signal(signal.SIGHUP)
             wait_until(lambda count=count: running.log.count(" serving ") == count, 20, "the next workers")
-        # It is told to come back, with the code for that.
         assert client.receive()[:2] == ("close", 1012)
-        wait_until(lambda: answers[-10:] == ["True"] * 10, 20, "answers of the new workers only")
-    finally:
-        stack.close()
-        over.set()
-        for thread in threads:
-            thread.join(10)
-        nginx.kill()
+        wait_until(lambda: answers[-20:] == ["True"] * 20, 20, "answers of the new workers only")
     assert set(answers) == {"True", "False"}
 
 
