@@ -248,7 +248,7 @@ class PacketParser:
             raise HTTPError(BAD_REQUEST, f"REQUEST_METHOD {environ['REQUEST_METHOD'][:40]!r} in a uwsgi packet")
         if any(_CONTROL.search(environ.get(key, "")) for key in _LOGGED):
             raise HTTPError(BAD_REQUEST, "control characters in a uwsgi packet")
-        protocol = environ.setdefault("SERVER_PROTOCOL", "HTTP/1.0")
+        protocol = environ["SERVER_PROTOCOL"] = environ.get("SERVER_PROTOCOL") or "HTTP/1.0"
         self.http11 = protocol != "HTTP/1.0"
 
     def _locate(self, environ: dict[str, Any]) -> None:

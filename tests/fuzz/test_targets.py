@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz import deflate, heads
+from tests.fuzz import deflate, heads, packets
 from tests.fuzz.running import run
 from tests.protocol.inflate import ReferenceInflater, Refused
 
@@ -21,6 +21,9 @@ FINDINGS: list[tuple[ModuleType, str, tuple[Any, ...]]] = [
     # A value that is no number, in an offer that is declined before one that is not.
     (deflate, "negotiation", ("permessage-deflate;server_max_window_bits=a, permessage-deflate", False)),
     (heads, "heads", (b"GET / HTTP/1.1\r\nHost: exa,mple\r\nX_Y: underscore\r\n\r\n", list(range(50)))),
+    # A line feed: in a PROXY line that was refused before its end came, in a target that was put together from what is not checked.
+    (packets, "header", (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535\n65535\r\n",)),
+    (packets, "packet", (b"\x00&\x00\x00\x0e\x00REQUEST_METHOD\x03\x00GET\x0c\x00QUERY_STRING\x01\x00\n", [])),
 ]
 
 
@@ -29,7 +32,7 @@ def test_findings(target: Any, name: str, arguments: tuple[Any, ...]) -> None:
     target.CHECKS[name](*arguments)
 
 
-@pytest.mark.parametrize("target", [deflate, heads], ids=["deflate", "heads"])
+@pytest.mark.parametrize("target", [deflate, heads, packets], ids=["deflate", "heads", "packets"])
 def test_fuzz(target: Any) -> None:
     default = "10" if os.environ.get("CI") == "true" else "2"
     seconds = min(60.0, float(os.environ.get("GEUWSGI_FUZZ_SECONDS", default)))
