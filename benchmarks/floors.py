@@ -21,6 +21,7 @@ class Floor:
         other: the server to compare with; None takes the figure itself.
         other_scenario: where the other's figure comes from, when that is another scenario.
         figure: of the samples.
+        without: a server whose figure is taken off both: what is left is what the two add to it.
         at_most: small is good.
     """
 
@@ -32,22 +33,31 @@ class Floor:
     other: Optional[str] = None
     other_scenario: Optional[str] = None
     figure: str = "rate"
+    without: Optional[str] = None
     at_most: bool = False
 
     def measured(self, results: Results) -> Optional[float]:
         """The figure or the ratio; None when something of it is missing."""
         if self.other is None:
             return results.median(self.scenario, self.server, self.figure)
+        if self.without is not None:
+            return self._added(results, self.server, self.other)
         if self.other_scenario is None:
             return results.ratio(self.scenario, self.server, self.other, self.figure)
         mine = results.median(self.scenario, self.server, self.figure)
         theirs = results.median(self.other_scenario, self.other, self.figure)
         return mine / theirs if mine and theirs else None
 
+    def _added(self, results: Results, *servers: str) -> Optional[float]:
+        base, mine, theirs = (results.median(self.scenario, name, self.figure) for name in (str(self.without), *servers))
+        return (mine - base) / (theirs - base) if base and mine and theirs and theirs > base else None
+
     def by_cpu(self, results: Results) -> Optional[float]:
         """The same ratio from the CPU per message, which a busy machine hardly moves; None where that says nothing."""
         if self.other is None or self.figure != "rate":
             return None
+        if self.without is not None:
+            return self._added(results, self.server, self.other)
         if self.other_scenario is None:
             return results.ratio(self.scenario, self.other, self.server, "cpu_us")
         mine = results.median(self.scenario, self.server, "cpu_us")
@@ -67,6 +77,8 @@ class Floor:
         pairs = [(self.scenario, self.server)]
         if self.other is not None:
             pairs.append((self.other_scenario or self.scenario, self.other))
+        if self.without is not None:
+            pairs.append((self.scenario, self.without))
         return pairs
 
 
@@ -83,6 +95,36 @@ FLOORS = (
     Floor("memory per idle TLS websocket, 3,000 of them, KiB", "memory-tls-3000", 32, 24, "geuwsgi-tls", at_most=True),
     Floor("keep-alive GET, 50 connections, against uWSGI --http --http-keepalive", "get-50", 4, 7, other="uwsgi-keepalive"),
     Floor("the same against granian (WSGI)", "get-50", 0.6, 1.0, other="granian"),
+    Floor(
+        "front of a uWSGI: what it adds to a GET's p50, against uWSGI's own router",
+        "get-1",
+        1.2,
+        1.0,
+        server="geuwsgi-front",
+        other="uwsgi-keepalive",
+        figure="p50_us",
+        without="uwsgi-http-socket",
+        at_most=True,
+    ),
+    Floor(
+        "front of a geuwsgi, over HTTP: the same, against uWSGI's router, over uwsgi",
+        "get-1",
+        1.2,
+        0.8,
+        server="geuwsgi-front-http",
+        other="uwsgi-front-geuwsgi",
+        figure="p50_us",
+        without="geuwsgi",
+        at_most=True,
+    ),
+    Floor(
+        "echo, 100 connections, through the front to a uWSGI, against its own router",
+        "echo-100",
+        1.0,
+        1.5,
+        server="geuwsgi-front",
+        other="uwsgi-http",
+    ),
     Floor("two workers on two cores against one, echoes; CPU: of one echo", "echo-workers", 1.7, 1.9, server="geuwsgi-2", other="geuwsgi"),
     Floor("connections opened a second, 1,000 of them, against uWSGI --http-socket", "connect", 5, 30, other="uwsgi-http-socket"),
     Floor("memory per idle websocket, 10,000 of them, KiB", "memory-10000", 12, 9, at_most=True),

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
+from process import free_port
+
 PEERS = Path(__file__).resolve().parent / "peers"
 BACKLOG = "1024"  # the same for all, except where a scenario wants every server's own
 
@@ -95,6 +97,30 @@ def geuwsgi(extra: str = "", tls: bool = False) -> Callable[[Launch], list[str]]
     return command
 
 
+def front(backend: str, behind: str, router: str = "") -> Callable[[Launch], list[str]]:
+    """A front without an application of its own, and the server behind it.
+
+    Args:
+        backend: its address as the front has it.
+        behind: the server's options; those of a geuwsgi begin with its name, others are a uWSGI's.
+        router: options of uWSGI's router; "" for geuwsgi's front.
+    """
+
+    def command(launch: Launch) -> list[str]:
+        port = free_port() if router else launch.port
+        backlog = launch.listen("--listen")
+        program = [launch.python, "-m", "geuwsgi"] if "geuwsgi" in behind else [tool("uwsgi"), "--die-on-term", "--virtualenv", sys.prefix]
+        options = words(f"{behind.replace('geuwsgi ', '').format(port=port)} --gevent 20000 --disable-logging {backlog}")
+        served = [*program, *options, "--wsgi-file", str(PEERS / "uwsgi_echo.py")]
+        to = words(f"--http-to {backend.format(port=port)} --disable-logging {backlog}")
+        ahead = [launch.python, "-m", "geuwsgi", "--http", "127.0.0.1:0", *to, "--ready-file", launch.ready_file]
+        if router:
+            ahead = [tool("uwsgi"), "--master", "--die-on-term", *words(router.format(port=launch.port)), *to]
+        return [sys.executable, str(PEERS / "behind.py"), str(port), *served, "--", *ahead]
+
+    return command
+
+
 def uwsgi(address: str) -> Callable[[Launch], list[str]]:
     def command(launch: Launch) -> list[str]:
         file, extra = ("uwsgi_echo.py", "") if launch.app == "echo" else ("redis_room.py", "--gevent-monkey-patch")
@@ -155,6 +181,29 @@ SERVERS = (
         packages=("uwsgi",),
         descriptors=2,
         certificate=True,
+    ),
+    Server(
+        "geuwsgi-front",
+        "geuwsgi --http --http-to, before uWSGI --socket --gevent",
+        front("127.0.0.1:{port}", "--socket 127.0.0.1:{port}"),
+        ("echo", "get"),
+        ready_file=True,
+        descriptors=2,
+    ),
+    Server(
+        "geuwsgi-front-http",
+        "geuwsgi --http --http-to http:, before geuwsgi --http-socket",
+        front("http://127.0.0.1:{port}", "geuwsgi --http-socket 127.0.0.1:{port}"),
+        ("echo", "get"),
+        ready_file=True,
+        descriptors=2,
+    ),
+    Server(
+        "uwsgi-front-geuwsgi",
+        "uWSGI --http --http-to, before geuwsgi --socket",
+        front("127.0.0.1:{port}", "geuwsgi --socket 127.0.0.1:{port}", "--http 127.0.0.1:{port} --http-websockets --http-keepalive"),
+        ("echo", "get"),
+        descriptors=2,
     ),
     Server("c-epoll", "C, epoll (the limit)", lambda launch: [launch.native, str(launch.port)], ("echo", "workers", "room", "get")),
     Server(
