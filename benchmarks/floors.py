@@ -125,6 +125,7 @@ FLOORS = (
         server="geuwsgi-front",
         other="uwsgi-http",
     ),
+    Floor("HTTP/2 GET, 100 streams on one connection, against hypercorn on uvloop", "h2-get", 1, 2, other="hypercorn"),
     Floor("two workers on two cores against one, echoes; CPU: of one echo", "echo-workers", 1.7, 1.9, server="geuwsgi-2", other="geuwsgi"),
     Floor("connections opened a second, 1,000 of them, against uWSGI --http-socket", "connect", 5, 30, other="uwsgi-http-socket"),
     Floor("memory per idle websocket, 10,000 of them, KiB", "memory-10000", 12, 9, at_most=True),

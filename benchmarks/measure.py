@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 from process import Process
@@ -14,6 +16,7 @@ from results import Sample
 from scenarios import Scenario
 from servers import Server
 
+HTTP2_LOAD = Path(__file__).resolve().parent / "http2load.py"
 OPEN_TIMEOUT = 30
 SPARE_DESCRIPTORS = 200
 WARM_CONNECTIONS = 50  # opened and closed before memory is read, so that what a server loads on first use is not counted per connection
@@ -45,7 +48,10 @@ class Load:
             "--warmup": str(self._lengths.warmup),
             "--open-timeout": str(OPEN_TIMEOUT),
         }
-        command = [self._tls_binary if scenario.tls else self._binary, scenario.load]
+        program = [self._tls_binary if scenario.tls else self._binary]
+        if scenario.load.startswith("h2-"):
+            program = [sys.executable, str(HTTP2_LOAD)]
+        command = [*program, scenario.load]
         for name, value in [*options.items(), *scenario.options]:
             command += [name, value]
         return command

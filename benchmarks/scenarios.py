@@ -16,7 +16,7 @@ class Scenario:
         load: the load generator's scenario.
         connections: how many.
         options: further options of the load generator.
-        ability: what a server must be able to do ("echo", "workers", "room", "channels", "get").
+        ability: what a server must be able to do ("echo", "workers", "room", "channels", "get", "h2").
         unit: what the rate counts.
         memory: measure memory per idle websocket instead of a rate.
         fixed_work: the server is not driven to its limit, so read the latency and the CPU, not the rate.
@@ -163,6 +163,17 @@ SCENARIOS = (
         "get",
         "requests/s",
         quick=("geuwsgi", "geuwsgi-pure", "c-epoll", "granian", "uwsgi-keepalive", "uwsgi-http-socket", "uvicorn"),
+    ),
+    Scenario(
+        "h2-get", "HTTP/2 GET, 100 streams on 1 connection", "h2-get", 100, ability="h2", unit="requests/s", quick=("geuwsgi", "hypercorn")
+    ),
+    Scenario(
+        "h2-echo",
+        "echo over HTTP/2 (RFC 8441), 64 B, 100 websockets on 1 connection",
+        "h2-echo",
+        100,
+        ability="h2",
+        quick=("geuwsgi", "hypercorn"),
     ),
     Scenario(
         "memory-3000",

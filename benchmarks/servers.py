@@ -164,9 +164,20 @@ def granian(interface: str, module: str) -> Callable[[Launch], list[str]]:
     return command
 
 
+def hypercorn(launch: Launch) -> list[str]:
+    options = words(f"--bind 127.0.0.1:{launch.port} --workers 1 --worker-class uvloop {launch.listen('--backlog')}")
+    config = ["--config", str(PEERS / "hypercorn.toml")]
+    return [tool("hypercorn"), *config, *options, "--log-level", "error", f"{PEERS / 'asgi_app.py'}:application"]
+
+
 SERVERS = (
     Server(
-        "geuwsgi", "geuwsgi", geuwsgi(), ("echo", "workers", "room", "channels", "get"), packages=("geuwsgi", "gevent"), ready_file=True
+        "geuwsgi",
+        "geuwsgi",
+        geuwsgi(),
+        ("echo", "workers", "room", "channels", "get", "h2"),
+        packages=("geuwsgi", "gevent", "h2"),
+        ready_file=True,
     ),
     Server("geuwsgi-pure", "geuwsgi, pure Python", geuwsgi(), ("echo", "room", "get"), env={"GEUWSGI_PURE": "1"}, ready_file=True),
     Server(
@@ -237,6 +248,7 @@ SERVERS = (
         descriptors=2,
     ),
     Server("uvicorn", "uvicorn (uvloop, httptools) + websockets", uvicorn, ("echo", "room", "get"), packages=("uvicorn", "websockets")),
+    Server("hypercorn", "hypercorn on uvloop", hypercorn, ("h2",), packages=("hypercorn", "h2")),
     Server("granian", "granian, WSGI", granian("wsgi", "wsgi_hello"), ("get",), packages=("granian",)),
     Server("granian-asgi", "granian, ASGI", granian("asgi", "asgi_app"), ("echo", "room")),
     Server(

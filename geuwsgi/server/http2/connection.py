@@ -37,6 +37,7 @@ from ...protocol.http2.guard import (
     HTTP2Error,
 )
 from ...protocol.http2.head import MalformedRequest, read_head
+from ...protocol.http2.memory import RememberingDecoder, RememberingEncoder
 from ..connection import IDLE_GRACE
 from ..keepalive import unacknowledged
 from ..transport import ClientError, TimedOut
@@ -149,6 +150,8 @@ class HTTP2Connection:
                 normalize_outbound_headers=False,
             )
         )
+        self._h2.encoder = RememberingEncoder()
+        self._h2.decoder = RememberingDecoder()
         self._h2.sweep_at = 2 * self._max_streams
         self._h2.local_settings = Settings(
             client=False,
