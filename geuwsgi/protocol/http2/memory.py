@@ -31,6 +31,9 @@ class RememberingEncoder(Encoder):
         """As hpack's, for an iterable of pairs."""
         key = tuple(headers)
         known = self._known
+        if self.table_size_changes:
+            # hpack forgets to say that the size has changed when it is set to the same one again.
+            self.header_table.resized = True
         if not self.header_table.resized:
             block = known.get(key)
             if block is not None:

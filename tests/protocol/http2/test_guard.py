@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geuwsgi.protocol.http2 import guard as guarding
@@ -37,6 +37,7 @@ def test_frames_pass_as_they_are() -> None:
     assert fed(data)[0] is data
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([DATA, HEADERS, PING, RESET, UNKNOWN, frame(1, 0, b"a") + frame(9, 4, b"b")]), max_size=20), st.data())
 def test_however_they_are_cut(frames: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(frames)
@@ -45,6 +46,7 @@ def test_however_they_are_cut(frames: list[bytes], data: st.DataObject) -> None:
     assert b"".join(fed(*parts)) == whole
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100))
 def test_goaway_is_taken_out(cut: int) -> None:
     whole = PING + GOAWAY + DATA
