@@ -214,6 +214,8 @@ def server_settings(config: Config) -> ServerSettings:
         cores=cores(config),
         threads=threads(config),
         asyncio=bool(config.get("asyncio")),
+        auto_gzip=config.get("http-auto-gzip"),
+        gzip=config.get("http-gzip"),
         log_requests=not config.get("disable-logging"),
         http=HTTPSettings(
             buffer_size=config.get("buffer-size"),

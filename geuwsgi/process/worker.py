@@ -17,6 +17,7 @@ from gevent.hub import get_hub
 from ..api import module
 from ..log import log
 from ..server.acceptor import Share
+from ..server.gzipped import Gzipped
 from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
@@ -72,6 +73,8 @@ class Worker:
         mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
         routes = instance.routes
         application = application_for(mounts, static, instance.settings.manage_script_name, routes)
+        if instance.front is None and (self.settings.auto_gzip or self.settings.gzip):
+            application = Gzipped(application, self.settings.auto_gzip, self.settings.gzip)
         self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
         if instance.front is not None:
             respawns = instance.scoreboard.row(worker_id)[board.RESPAWNS]

@@ -220,6 +220,8 @@ class ServerSettings:
         multiprocess: more than one worker (`wsgi.multiprocess`).
         threads: real threads that run the application (`--threads`); 0 for greenlets.
         asyncio: an asyncio loop runs beside the requests (`--asyncio`).
+        auto_gzip: compress the application's responses that ask for it (`--http-auto-gzip`).
+        gzip: compress all of them whose type is worth it (`--http-gzip`).
     """
 
     cores: int = 20000
@@ -232,3 +234,5 @@ class ServerSettings:
     multiprocess: bool = False
     threads: int = 0
     asyncio: bool = False
+    auto_gzip: bool = False
+    gzip: bool = False

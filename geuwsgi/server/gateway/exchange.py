@@ -232,18 +232,19 @@ class _Exchange:
         payload: Optional[Iterator[bytes]] = None
         if self.settings.raw_body:
             length = -1 if body.chunked else int(environ.get("CONTENT_LENGTH") or 0)
-        elif body.ended and spooled is None:
+        elif spooled is not None:
+            spooled.seek(0, 2)
+            length = spooled.tell()
+            spooled.seek(0)
+            payload = iter(lambda: spooled.read(65536), b"") if length else None
+        elif body.ended:
             length = 0
-        elif not body.chunked:
-            length = int(environ["CONTENT_LENGTH"])
-            payload = self._pieces()
-        elif backend.http or self.settings.chunked_input:
+        elif body.chunked:
             length = -1
             payload = self._chunks()
         else:
-            length = spooled.seek(0, 2)
-            spooled.seek(0)
-            payload = iter(lambda: spooled.read(65536), b"") if length else None
+            length = int(environ["CONTENT_LENGTH"])
+            payload = self._pieces()
         if backend.http:
             head = http_client.encode_request(environ, length, upgrade, keep_alive=not self.settings.raw_body)
         else:
@@ -362,7 +363,9 @@ class _Exchange:
         settings = self.settings
         headers = head.headers
         zipped = False
-        if (settings.auto_gzip or settings.gzip) and gzip.wanted(head, settings.auto_gzip, settings.gzip):
+        if (settings.auto_gzip or settings.gzip) and gzip.wanted(
+            head.code, headers, head.length, head.chunked, settings.auto_gzip, settings.gzip
+        ):
             zipped = gzip.accepts_gzip(self.environ)
             headers = gzip.adapt(headers, zipped)
         response.start_response(head.status, headers)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ...protocol.http_client import ResponseHead
+from typing import Any
 
 #: Types that shrink (`--http-gzip`).
 _TYPES = re.compile(
@@ -34,22 +31,25 @@ def accepts_gzip(environ: Mapping[str, Any]) -> bool:
     return found is not None and (found[1] is None or found[1].strip("0.") != "")
 
 
-def wanted(head: ResponseHead, auto: bool, everything: bool) -> bool:
+def wanted(code: int, headers: list[tuple[str, str]], length: int, chunked: bool, auto: bool, everything: bool) -> bool:
     """Whether a response is to be compressed, for clients that can.
 
     Args:
-        head: of the response.
+        code: its status.
+        headers: its headers.
+        length: what its Content-Length says, -1 without one.
+        chunked: it has the chunked coding.
         auto: those that ask for it with `uWSGI-Encoding: gzip`.
         everything: those whose type is worth it.
     """
-    if head.code < 200 or head.code in (204, 206, 304):
+    if code < 200 or code in (204, 206, 304):
         return False
-    fields = {name.lower(): value for name, value in head.headers}
+    fields = {name.lower(): value for name, value in headers}
     if "content-encoding" in fields or "no-transform" in fields.get("cache-control", ""):
         return False
-    if auto and fields.get("uwsgi-encoding", "").lower() == "gzip" and head.length < 0 and not head.chunked:
+    if auto and fields.get("uwsgi-encoding", "").lower() == "gzip" and length < 0 and not chunked:
         return True
-    return everything and bool(_TYPES.match(fields.get("content-type", ""))) and not 0 <= head.length < MIN_SIZE
+    return everything and bool(_TYPES.match(fields.get("content-type", ""))) and not 0 <= length < MIN_SIZE
 
 
 def adapt(headers: list[tuple[str, str]], compress: bool) -> list[tuple[str, str]]:

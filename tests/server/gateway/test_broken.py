@@ -199,6 +199,23 @@ def test_dead_backend_is_skipped_and_comes_back(backends: Backends, capfd: pytes
     assert back == f"backend http://{dead} is back"
 
 
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_body_for_the_next_backend(backends: Backends, scheme: str) -> None:
+    """What was collected for one that is dead is there for another, whatever that speaks."""
+
+    def handle(peer: Peer) -> None:
+        if scheme:
+            assert b"\r\nContent-Length: 5\r\n" in peer.head()
+        else:
+            assert peer.variables()[1]["CONTENT_LENGTH"] == "5"
+        peer.send(OK + b"\r\n" + peer.take(5))
+
+    with fronting(backends.dead(), scheme + backends(handle).address, quiet=True) as front:
+        client = front.connect()
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        assert client.answer().body == b"hello"
+
+
 def test_turns(backends: Backends) -> None:
     three = [backends(http(OK + b"Content-Length: 1\r\n\r\n%d" % number)) for number in range(3)]
     with fronting(*["http://" + backend.address for backend in three]) as front:

@@ -46,8 +46,8 @@ def test_accepts(value: str, accepts: bool) -> None:
 )
 def test_wanted(text: bytes, auto: bool, everything: bool) -> None:
     head = ResponseHead(b"HTTP/1.1 " + text + b"\r\n\r\n")
-    assert wanted(head, True, False) is auto
-    assert wanted(head, False, True) is everything
+    assert wanted(head.code, head.headers, head.length, head.chunked, True, False) is auto
+    assert wanted(head.code, head.headers, head.length, head.chunked, False, True) is everything
 
 
 def test_headers() -> None:
