@@ -325,6 +325,7 @@ class Master:
             launch.again(self._handover(), lambda: not self._ending())
         except OSError as error:
             log(f"geuwsgi: cannot execute {launch.argv[0]}: {error.strerror}; no reload, the workers go on")
+            self.instance.close_pems()
             self._crew.tell_all(control.REFUSED)
 
     def _handover(self) -> Handover:

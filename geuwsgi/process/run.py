@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ..server.listener import Listener
     from ..server.loader import Mount
     from ..server.routes.engine import Routes
-    from ..server.tls import Pems
+    from ..server.tls import Pems, TLSContext
     from .addresses import Address
     from .channels import Meeting
 
@@ -321,6 +321,8 @@ class Instance:
 
         asked = self.settings
         handed = systemd_listeners(os.environ)
+        # First: a certificate that cannot be used must not cost a socket that was just taken over from the image before.
+        certificates = self._certificates()
         for one in asked.addresses:
             address = one.address
             listener = self._claim(address)
@@ -333,7 +335,8 @@ class Instance:
                 listener = open_listener(
                     address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=one.option, source=one.source
                 )
-            self._add(address, self._secure(one.describe(listener, one.option in FORWARDING and self.front is not None), one))
+            described = one.describe(listener, one.option in FORWARDING and self.front is not None)
+            self._add(address, replace(described, tls=certificates[one]) if one.tls is not None else described)
         for listener in handed:
             self._add("", listener)
         while (unasked := self._claim("")) is not None:
@@ -355,21 +358,26 @@ class Instance:
                 for worker in range(2, asked.processes + 1)
             ]
 
-    def _secure(self, listener: Listener, one: Address) -> Listener:
-        """The listener with the certificates of its address, if there are any."""
+    def _certificates(self) -> dict[Address, TLSContext]:
+        """What is shown at each TLS address."""
         from ..server.tls import Pems, TLSContext
 
-        if one.tls is None:
-            return listener
-        if self.pems is None:
+        secure = [one for one in self.settings.addresses if one.tls is not None]
+        if secure:
             self.pems = Pems(self._kept_pems, (tls.DEV_CERT, tls.DEV_KEY))
-        return replace(listener, tls=TLSContext(one.tls, self.pems, one.option, one.source))
+        return {one: TLSContext(one.tls, self.pems, one.option, one.source) for one in secure if one.tls and self.pems}
 
     def pems_descriptor(self) -> int:
         """A file with what stood in the files of certificates, for the next image; -1 without."""
         if self._pems_descriptor < 0:
             self._pems_descriptor = tls.keep(self._kept_pems if self.pems is None else self.pems.kept)
         return self._pems_descriptor
+
+    def close_pems(self) -> None:
+        """There is no next image."""
+        if self._pems_descriptor >= 0:
+            originals.close(self._pems_descriptor)
+            self._pems_descriptor = -1
 
     def _add(self, address: str, listener: Listener) -> None:
         self._asked.append(address)

@@ -71,8 +71,8 @@ class Pems:
             raise Unusable(f"{path} cannot be read: {error.strerror}") from None
 
     def changed(self) -> bool:
-        """Whether a file is another one than the one that was read."""
-        return any(stamp != _stamp(path) for path, stamp in self._stamps.items())
+        """Whether a file is another one than the one that was read. One that is out of reach is not."""
+        return any(found not in (None, stamp) for path, stamp in self._stamps.items() for found in [_stamp(path)])
 
 
 def _stamp(path: str) -> Any:
@@ -280,14 +280,20 @@ def _no_password() -> NoReturn:
 
 
 def one_line(subject: Sequence[Sequence[tuple[str, str]]]) -> str:
-    """ "/C=IT/O=Example/CN=ada", as OpenSSL's X509_NAME_oneline writes a subject.
+    r""" "/C=IT/O=Example/CN=ada", as OpenSSL's X509_NAME_oneline writes a subject: "+" before what belongs to the same part, "\/" and
+    "\+" where a value has them.
 
     Args:
         subject: as `getpeercert` has it.
     """
     found = []
     for part in subject:
-        for name, value in part:
-            shown = "".join(chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02X}" for byte in value.encode("utf-8"))
-            found.append(f"/{_SHORT_NAMES.get(name, name)}={shown}")
+        for index, (name, value) in enumerate(part):
+            found.append(f"{'+' if index else '/'}{_SHORT_NAMES.get(name, name)}={''.join(map(_shown, value.encode('utf-8')))}")
     return "".join(found)
+
+
+def _shown(byte: int) -> str:
+    if byte in b"/+":
+        return "\\" + chr(byte)
+    return chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02X}"

@@ -11,7 +11,7 @@ PAGE = b"""<!DOCTYPE html>
 <body><h1>Echo</h1><ul id="log"></ul>
 <script>
 function open_socket(path) {
-    const socket = new WebSocket("ws://" + location.host + path);
+    const socket = new WebSocket(location.protocol.replace("http", "ws") + "//" + location.host + path);
     socket.binaryType = "arraybuffer";
     return socket;
 }

@@ -38,7 +38,7 @@ class Certificates:
         self.cert, self.key = self.issue("server", "localhost", "127.0.0.1")
         self.client = str(folder / "client.pem")
         certificate = self._clients.issue_cert(
-            "ada@example.com", common_name="Ada Lövelace", organization_name="Engines", organization_unit_name="R/D"
+            "ada@example.com", common_name="Ada Lövelace", organization_name="Engines", organization_unit_name="R/D+X"
         )
         certificate.private_key_and_cert_chain_pem.write_to_path(self.client)
 

@@ -91,5 +91,10 @@ def test_names_that_are_no_names_of_files(tmp_path: Path) -> None:
 
 
 def test_a_subject_in_one_line() -> None:
-    subject = ((("countryName", "IT"),), (("organizationName", "A/B"),), (("commonName", "ä\n"),), (("emailAddress", "a@b"),))
-    assert one_line(subject) == r"/C=IT/O=A/B/CN=\xC3\xA4\x0A/emailAddress=a@b"
+    subject = (
+        (("countryName", "IT"),),
+        (("organizationName", "A/B"), ("title", "+")),
+        (("commonName", "ä\n"),),
+        (("emailAddress", "a@b"),),
+    )
+    assert one_line(subject) == r"/C=IT/O=A\/B+title=\+/CN=\xC3\xA4\x0A/emailAddress=a@b"
