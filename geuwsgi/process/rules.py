@@ -101,11 +101,14 @@ def compiled(config: Config, gateway: GatewaySettings) -> Optional[Routes]:
     Raises:
         ConfigError: one that cannot be understood.
     """
-    # Only now: they see the patched standard library.
+    settings = route_settings(config)
+    if settings == RouteSettings():
+        return None
+    # Only now: they see the patched standard library. And only for those who want them.
     from ..server.routes.compiling import compile_routes
     from ..server.static import StaticFiles
 
-    return compile_routes(route_settings(config), StaticFiles(static_settings(config)), gateway=gateway)
+    return compile_routes(settings, StaticFiles(static_settings(config)), gateway=gateway)
 
 
 def pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...]:

@@ -36,7 +36,8 @@ def action(request: pytest.FixtureRequest, shared_server: Start, uwsgi_server: S
 
 
 def test_requests(action: str, server: Start) -> None:
-    front = server(APP, "--route", "^/back addvar:EXTRA=x$0", "--route", f"^/back {action}")
+    # A connection to an HTTP backend is kept for some seconds.
+    front = server(APP, "--route", "^/back addvar:EXTRA=x$0", "--route", f"^/back {action}", lasting=1)
     status, body = ask(front, "/back/a%20b?q", b"y" * 200000, **{"X-Own": "o"})
     told = json.loads(body)
     assert status == 200
@@ -73,7 +74,9 @@ def test_subprotocols_and_close_codes(shared_server: Start, server: Start) -> No
 
 def test_a_choice_by_the_request(shared_server: Start, server: Start) -> None:
     back = shared_server(APP)
-    front = server(APP, "--route", r"^/to/(\d+)/(.*) http:127.0.0.1:$1,other.example,/$2", expect_log=["is no address of a backend"])
+    front = server(
+        APP, "--route", r"^/to/(\d+)/(.*) http:127.0.0.1:$1,other.example,/$2", expect_log=["is no address of a backend"], lasting=1
+    )
     told = json.loads(ask(front, f"/to/{back.port}/deep?q")[1])
     assert (told["PATH_INFO"], told["HTTP_HOST"]) == ("/deep", "other.example")
     assert ask(front, "/to/999999/x")[0] == 502
