@@ -15,6 +15,8 @@ def application(environ, start_response):
                 return []
             uwsgi.websocket_send(message)
     body = ("python " + environ["PATH_INFO"]).encode()
+    if environ["PATH_INFO"] == "/scheme":
+        body = f"{environ['wsgi.url_scheme']} {environ.get('HTTPS')} {environ['REMOTE_ADDR']}".encode()
     if environ["REQUEST_METHOD"] == "POST":
         body = environ["wsgi.input"].read()
     headers = [("Content-Type", "text/plain")]

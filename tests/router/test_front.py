@@ -12,6 +12,9 @@ import pytest
 import requests
 
 from tests.harness.backends import Backend
+from tests.harness.certificates import certificates
+from tests.harness.clients import client_factory
+from tests.harness.patterns import ECHO, echo
 from tests.harness.wait import wait_until
 
 APP = "router_backend.py"
@@ -98,6 +101,16 @@ def test_gzip(real_backend: Any, server: Callable[..., Any]) -> None:
         answer = requests.post(auto.url + "/?gzip", data=body, timeout=5, headers={"Accept-Encoding": refusing})
         assert answer.content == body
         assert "Content-Encoding" not in answer.headers
+
+
+def test_tls(real_backend: Any, server: Callable[..., Any]) -> None:
+    """A backend that knows no TLS is told of it."""
+    made = certificates()
+    front = server(None, "--https", f"127.0.0.1:0,{made.cert},{made.key}", "--http-to", real_backend("python").address)
+    url = f"https://localhost:{front.port}/scheme"
+    assert requests.get(url, verify=made.ca, timeout=5).text == "https on 127.0.0.1"
+    with client_factory("websocket-client", f"wss://localhost:{front.port}") as connect:
+        assert echo(lambda *path: connect(*path, sslopt={"ca_certs": made.ca})) == ECHO
 
 
 def test_a_reload_keeps_the_addresses(server: Callable[..., Any]) -> None:
