@@ -7,11 +7,13 @@ few times a second instead: a request pays for an attribute, not for a timer.
 from __future__ import annotations
 
 import os
+import select
 import socket as stdlib_socket
 import struct
 from typing import Any, Optional, Union
 
 from gevent import get_hub
+from gevent.monkey import get_original
 from greenlet import getcurrent
 
 from ..errors import ProtocolError
@@ -25,6 +27,10 @@ SENDFILE_SIZE = 1024 * 1024
 #: and destroy that response on its way (RFC 9112 section 9.6).
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1024 * 1024
+
+#: The event of a peer that has closed, where the system tells (Linux).
+_HANG_UP: int = getattr(select, "POLLRDHUP", 0)
+_poll: Any = get_original("select", "poll") if _HANG_UP else None
 
 REQUEST_TIMEOUT = "408 Request Timeout"
 
@@ -171,7 +177,11 @@ class Transport:
             self.reader = None
 
     def left(self) -> bool:
-        """Whether the client has closed. Bytes that it has sent stay where they are."""
+        """Whether the client has closed. Bytes that it has sent stay where they are, and do not hide it."""
+        if _HANG_UP:
+            poll = _poll()
+            poll.register(self.sock.fileno(), _HANG_UP)
+            return bool(poll.poll(0))
         try:
             return not self._native.recv(1, stdlib_socket.MSG_PEEK)
         except BlockingIOError:

@@ -172,7 +172,7 @@ def test_client_leaves_before_the_answer(backends: Backends, capfd: pytest.Captu
     backend = backends(handle)
     with fronting(backend.address, http={"socket_timeout": 0.2}) as front:
         client = front.connect()
-        client.send(b"GET /x HTTP/1.1\r\nHost: test\r\n\r\n")
+        client.send(b"GET /x HTTP/1.1\r\nHost: test\r\n\r\nGET /and-more")
         wait_for(lambda: backend.connections == 1)
         client.close()
         wait_for(lambda: bool(ended))
