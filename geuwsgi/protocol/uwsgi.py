@@ -44,8 +44,6 @@ _ADVICE = "this address speaks the uwsgi protocol (--socket), for browsers and H
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: What is written to the log.
-_LOGGED = ("REQUEST_URI", "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_USER")
 _SCHEMES = ("http", "https")
 
 
@@ -87,26 +85,32 @@ def decode_vars(block: bytes) -> dict[str, str]:
     size = len(block)
     found: dict[str, str] = {}
     at = 0
-    while at < size:
-        try:
-            end = at + 2 + (block[at] | block[at + 1] << 8)
+    try:
+        while at < size:
+            end = at + 2 + block[at] + (block[at + 1] << 8)
             key = text[at + 2 : end]
             start = end + 2
-            at = start + (block[end] | block[end + 1] << 8)
-        except IndexError:
-            raise HTTPError(BAD_REQUEST, "a variable that goes beyond the end of its uwsgi packet") from None
-        if at > size:
-            raise HTTPError(BAD_REQUEST, "a variable that goes beyond the end of its uwsgi packet")
-        if not key:
-            raise HTTPError(BAD_REQUEST, "a variable without a name in a uwsgi packet")
-        value = text[start:at]
-        if key in found:
-            if key.startswith("HTTP_"):
-                value = found[key] + ("; " if key == "HTTP_COOKIE" else ", ") + value
-            elif key == "CONTENT_LENGTH" and found[key] != value:
-                raise HTTPError(BAD_REQUEST, "two different CONTENT_LENGTH in a uwsgi packet")
-        found[key] = value
+            at = start + block[end] + (block[end + 1] << 8)
+            if key in found:
+                found[key] = _joined(key, found[key], text[start:at])
+            else:
+                found[key] = text[start:at]
+    except IndexError:
+        at = size + 1
+    if at > size:
+        raise HTTPError(BAD_REQUEST, "a variable that goes beyond the end of its uwsgi packet")
+    if "" in found:
+        raise HTTPError(BAD_REQUEST, "a variable without a name in a uwsgi packet")
     return found
+
+
+def _joined(key: str, before: str, value: str) -> str:
+    """The value of a variable that comes once more."""
+    if key.startswith("HTTP_"):
+        return before + ("; " if key == "HTTP_COOKIE" else ", ") + value
+    if key == "CONTENT_LENGTH" and before != value:
+        raise HTTPError(BAD_REQUEST, "two different CONTENT_LENGTH in a uwsgi packet")
+    return value
 
 
 class PacketParser:
@@ -228,13 +232,17 @@ class PacketParser:
         if "REMOTE_ADDR" in variables:
             environ.pop("REMOTE_PORT", None)  # which is the front server's
         environ.update(variables)
-        environ.update((key, value) for key, value in template.items() if "." in key)
+        for key in [key for key in variables if "." in key and key in template]:
+            environ[key] = template[key]
         # Front servers send empty values for what there is none of, such as nginx for CONTENT_LENGTH. PEP 3333 wants a name and a port.
-        for key in ("SERVER_NAME", "SERVER_PORT"):
-            environ[key] = environ[key] or template[key]
-        for key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-            if not environ.get(key, "."):
-                del environ[key]
+        if not environ["SERVER_NAME"]:
+            environ["SERVER_NAME"] = template["SERVER_NAME"]
+        if not environ["SERVER_PORT"]:
+            environ["SERVER_PORT"] = template["SERVER_PORT"]
+        if not environ.get("CONTENT_LENGTH", "."):
+            del environ["CONTENT_LENGTH"]
+        if not environ.get("CONTENT_TYPE", "."):
+            del environ["CONTENT_TYPE"]
         self._locate(environ)
         self._check(environ)
         self._measure(environ)
@@ -244,12 +252,15 @@ class PacketParser:
             environ["wsgi.url_scheme"] = "https"
 
     def _check(self, environ: dict[str, Any]) -> None:
-        if not _METHOD.fullmatch(environ.setdefault("REQUEST_METHOD", "")):
-            raise HTTPError(BAD_REQUEST, f"REQUEST_METHOD {environ['REQUEST_METHOD'][:40]!r} in a uwsgi packet")
-        if any(_CONTROL.search(environ.get(key, "")) for key in _LOGGED):
-            raise HTTPError(BAD_REQUEST, "control characters in a uwsgi packet")
-        protocol = environ["SERVER_PROTOCOL"] = environ.get("SERVER_PROTOCOL") or "HTTP/1.0"
+        get = environ.get
+        method = get("REQUEST_METHOD", "")
+        if not _METHOD.fullmatch(method):
+            raise HTTPError(BAD_REQUEST, f"REQUEST_METHOD {method[:40]!r} in a uwsgi packet")
+        protocol = environ["SERVER_PROTOCOL"] = get("SERVER_PROTOCOL") or "HTTP/1.0"
         self.http11 = protocol != "HTTP/1.0"
+        # What is written to the log.
+        if _CONTROL.search(environ["REQUEST_URI"] + protocol + environ["REMOTE_ADDR"] + get("REMOTE_USER", "")):
+            raise HTTPError(BAD_REQUEST, "control characters in a uwsgi packet")
 
     def _locate(self, environ: dict[str, Any]) -> None:
         """Where the request goes: each of REQUEST_URI and PATH_INFO can be had from the other one."""

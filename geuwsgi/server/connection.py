@@ -354,7 +354,8 @@ class HTTPConnection:
             return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
-        if not body.ended or self.parser.has_unread or self.transport.receive_now():
+        # A front server sends one request, so that there is no need to look for another one.
+        if not body.ended or self.parser.has_unread or (not self.packets and self.transport.receive_now()):
             self._linger()
         return False
 
