@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any, Callable
 
 import pytest
 
+from tests.conformance.client import Event, RawClient
 from tests.harness.certificates import certificates
+from tests.harness.h2socket import H2Socket
 from tests.harness.programs import find_program
 from tests.harness.servers import Geuwsgi
 
@@ -124,6 +127,21 @@ def test_a_front(server: StartServer) -> None:
     facts, body = curl("--cacert", certificates().ca, f"https://{front.address}/where")
     assert facts == "2 200"
     assert json.loads(body)[0] == "HTTP/1.1"
+
+
+def test_websockets_through_a_front(server: StartServer) -> None:
+    """A client of HTTP/2, and a backend that knows HTTP/1.1 and the uwsgi protocol only."""
+    backend = server("http2_page.py", "--socket", "127.0.0.1:0")
+    front = server(None, "--http", "127.0.0.1:0", "--http-to", backend.address)
+    with RawClient(H2Socket(socket.create_connection(("127.0.0.1", front.port), 10))) as client:  # type: ignore[arg-type]
+        client.handshake("/ws")
+        client.send(b"\x81\x85" + bytes(4) + b"hello" + b"\x82\xfe\xff\xff" + bytes(4) + bytes(65535))
+        assert client.event() == Event("text", b"hello")
+        assert client.event() == Event("binary", bytes(65535))
+        client.send(b"\x81\x8a" + bytes(4) + b"close 4000")
+        assert client.event() == Event("close", b"as asked for", 4000)
+        client.send(b"\x88\x82" + bytes(4) + b"\x0f\xa0")
+        assert client.event() == Event("end")
 
 
 def test_h2_is_loaded_only_when_it_is_needed() -> None:
