@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from geuwsgi.server.routes.compiling import compile_routes
 from geuwsgi.server.routes.conditions import CONDITIONS
 from geuwsgi.server.settings import Expiry
 from geuwsgi.server.static import StaticFiles
+from tests.harness.programs import find_program
 from tests.harness.servers import Server
 
 Start = Callable[..., Server]
@@ -181,7 +181,6 @@ def test_every_action_is_documented() -> None:
     assert not [name for name in names if not re.search(rf"``{re.escape(name)}[:`]", text)]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="missing: curl")
 def test_over_http2(server: Start) -> None:
     pytest.importorskip("h2")
     running = server(
@@ -191,7 +190,7 @@ def test_over_http2(server: Start) -> None:
     )
 
     def curl(path: str) -> subprocess.CompletedProcess[str]:
-        command = ["curl", "-sSi", "-m", "10", "--http2-prior-knowledge", running.url + path]
+        command = [find_program("curl"), "-sSi", "-m", "10", "--http2-prior-knowledge", running.url + path]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     found = curl("/red").stdout

@@ -6,6 +6,8 @@ import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geuwsgi.server.routes.substitution import Template
 from tests.server.routes.rules import context
@@ -96,3 +98,20 @@ def test_constants_are_known_as_such() -> None:
 def test_functions_that_do_not_exist(text: str) -> None:
     with pytest.raises(ValueError, match=r"there are|there is no|a number"):
         Template(text)
+
+
+_PIECES = st.lists(
+    st.sampled_from(["$", "{", "}", "[", "]", "$1", "${", "cookie[", "qs[", "A", "b", "\xe9", "\r\n", "\0", " "]), max_size=12
+)
+
+
+@given(_PIECES.map("".join), _PIECES.map("".join))
+def test_any_text(text: str, sent: str) -> None:
+    """A text is refused at the start or works for every request, and what a client sends never makes anything of itself."""
+    try:
+        template = Template(text)
+    except ValueError:
+        return
+    found = context(A=sent, HTTP_COOKIE=sent, SECRET="the secret")
+    found.match = re.search("(.*)", sent, re.DOTALL)
+    assert "the secret" not in template(found)
