@@ -146,7 +146,7 @@ def front(config: Config) -> Optional[Front]:
         http=config.get("http-backend-http"),
         settings=GatewaySettings(
             timeout=timeout,
-            connect_timeout=timeout if connect_timeout is None else connect_timeout,
+            connect_timeout=connect_timeout or timeout,
             grace=config.get("http-gracetime"),
             chunked_input=config.get("http-chunked-input"),
             raw_body=config.get("http-raw-body"),

@@ -249,7 +249,7 @@ def gateway_settings(config: Config) -> GatewaySettings:
     connect_timeout = config.get("http-connect-timeout")
     return GatewaySettings(
         timeout=timeout,
-        connect_timeout=timeout if connect_timeout is None else connect_timeout,
+        connect_timeout=connect_timeout or timeout,
         chunked_input=config.get("http-chunked-input"),
         variables=(),
     )

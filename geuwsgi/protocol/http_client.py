@@ -5,8 +5,10 @@ Source: RFC 9112 (HTTP/1.1), RFC 9110 section 7.6 (what a gateway leaves out and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httptools
 
@@ -25,6 +27,10 @@ _LEFT_OUT = frozenset(
 #: Spelled in a way that title case does not give. Names are the same in any case, but not every program knows.
 _SPELLED = {"Www-Authenticate": "WWW-Authenticate", "Dnt": "DNT", "Etag": "ETag"}
 
+#: What a request target may not hold as it is, and what is left alone where something of it is quoted.
+_UNSAFE = re.compile("[^\x21-\x7e]")
+_KEPT = "".join(map(chr, range(0x21, 0x7F)))
+
 _MAX_CACHED = 2048
 _names: dict[str, str] = {"CONTENT_TYPE": "Content-Type: "}
 
@@ -41,6 +47,9 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
         length: bytes of the body; -1 when it follows as chunks.
         upgrade: the protocol to change to, "" for none.
         keep_alive: the connection can be used again.
+
+    Raises:
+        ValueError: something in it would break the head apart. No client can send such a thing, but rules may make it of what is decoded.
     """
     method = environ["REQUEST_METHOD"]
     target = environ["REQUEST_URI"]
@@ -48,6 +57,8 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
         # An absolute URL, whose authority is in HTTP_HOST by now (RFC 9112 section 3.2.2).
         target = "/" + target.partition("://")[2].partition("/")[2]
     # Who has connected, also where an X-Forwarded-For was believed: that one goes in front of it.
+    if _UNSAFE.search(target):
+        target = quote(target, safe=_KEPT, encoding="latin-1")
     address = environ.get("geuwsgi.peer") or environ.get("REMOTE_ADDR", "")
     before = environ.get("HTTP_X_FORWARDED_FOR")
     lines = [
@@ -72,7 +83,10 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
     elif length or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {length}")
     lines.append("\r\n")
-    return "\r\n".join(lines).encode("latin-1")
+    text = "\r\n".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        raise ValueError("a line break in a header for an HTTP backend")
+    return text.encode("latin-1")
 
 
 def _name(key: str) -> str:

@@ -29,11 +29,18 @@ HEAD = b"GET /a%20b?c HTTP/1.1\r\nHost: x.test\r\nX-Forwarded-Proto: https\r\nX-
         ({"HTTP_X_FORWARDED_FOR": "9.9.9.9", "HTTP_X_FORWARDED_PROTO": "gopher"}, {"length": 0}, HEAD[:-9] + b"9.9.9.9, 1.2.3.4\r\n\r\n"),
         ({"REQUEST_URI": "http://x.test/a%20b?c"}, {"length": 0}, HEAD + b"\r\n"),
         ({"REQUEST_URI": "http://x.test"}, {"length": 0}, HEAD.replace(b"/a%20b?c", b"/") + b"\r\n"),
+        ({"REQUEST_URI": "/a b\r\nc\xe9%20?c"}, {"length": 0}, HEAD.replace(b"/a%20b?c", b"/a%20b%0D%0Ac%E9%20?c") + b"\r\n"),
         ({"REQUEST_METHOD": "POST"}, {"length": 0}, HEAD.replace(b"GET", b"POST") + b"Content-Length: 0\r\n\r\n"),
     ],
 )
 def test_request(more: dict[str, str], options: dict[str, Any], expected: bytes) -> None:
     assert encode_request({**ENVIRON, **more}, **options) == expected
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nX-Y: z", "a\r", "a\0"])
+def test_what_would_break_a_head_apart(value: str) -> None:
+    with pytest.raises(ValueError, match="a line break in a header"):
+        encode_request({**ENVIRON, "HTTP_X": value}, 0)
 
 
 def head(text: bytes) -> ResponseHead:

@@ -144,8 +144,8 @@ class _Exchange:
             return self._tunnel(link, b"", b"")
         try:
             head, rest = self._read_head(link)
-        except BackendError:
-            if not link.reused:
+        except BackendError as error:
+            if not link.reused or error.late:
                 raise
             # The backend has closed a connection that was kept, in the moment in which the request was on its way.
             self._drop_link()
@@ -246,7 +246,10 @@ class _Exchange:
             length = int(environ["CONTENT_LENGTH"])
             payload = self._pieces()
         if backend.http:
-            head = http_client.encode_request(environ, length, upgrade, keep_alive=not self.settings.raw_body)
+            try:
+                head = http_client.encode_request(environ, length, upgrade, keep_alive=not self.settings.raw_body)
+            except ValueError as error:
+                raise HTTPError("400 Bad Request", str(error)) from None
         else:
             try:
                 head = uwsgi_client.encode_request(environ, backend.modifier1, backend.modifier2, length, self.settings.variables)

@@ -91,7 +91,7 @@ def test_never_answers(backends: Backends, capfd: pytest.CaptureFixture[str]) ->
     def handle(peer: Peer) -> None:
         ended.append(peer.rest())
 
-    with fronting(backends(handle).address, http={"socket_timeout": 0.2}, timeout=0.2) as front:
+    with fronting(backends(handle).address, http={"keepalive": 0.4}, timeout=0.2) as front:
         client = front.connect()
         assert client.ask("/x").code == 504
         assert client.ask("/x").code == 504  # the client's connection is none the worse
@@ -117,7 +117,7 @@ def test_takes_nothing_of_a_body(backends: Backends, capfd: pytest.CaptureFixtur
         peer.variables()
         gevent.sleep(0.6)
 
-    with fronting(backends(handle).address, http={"socket_timeout": 0.2}, timeout=0.2) as front:
+    with fronting(backends(handle).address, http={"keepalive": 0.4}, timeout=0.2) as front:
         client = front.connect()
         size = 20_000_000
         sender = gevent.spawn(push, client, b"POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
@@ -170,7 +170,7 @@ def test_client_leaves_before_the_answer(backends: Backends, capfd: pytest.Captu
         ended.append(peer.rest())
 
     backend = backends(handle)
-    with fronting(backend.address, http={"socket_timeout": 0.2}) as front:
+    with fronting(backend.address, http={"keepalive": 0.4}) as front:
         client = front.connect()
         client.send(b"GET /x HTTP/1.1\r\nHost: test\r\n\r\nGET /and-more")
         wait_for(lambda: backend.connections == 1)
