@@ -107,7 +107,10 @@ class Trust:
     def _client(self, header: str) -> str:
         """The last address that is not a proxy's of ours; if all are, the first. "" if there is none."""
         client = ""
-        for entry in reversed(header.split(",")):
+        entries = header.split(",")
+        if self._everybody:
+            del entries[1:]  # which is where that leads to, however many there are
+        for entry in reversed(entries):
             address = _address(entry.strip())
             if address is None:
                 break

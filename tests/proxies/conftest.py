@@ -15,7 +15,7 @@ from tests.proxies.fronts import ALL, Fronts, fronts
 def behind(tmp_path_factory: pytest.TempPathFactory, shared_server: Callable[..., Any]) -> Iterator[Fronts]:
     """The server and its fronts; pings come quickly."""
     folder = tmp_path_factory.mktemp("fronts")
-    arguments = ("--websockets-ping-freq", "0.3", "--websockets-pong-tolerance", "5", "--websockets-max-size", "16384")
+    arguments = ("--websockets-ping-freq", "0.3", "--websockets-pong-tolerance", "20", "--websockets-max-size", "16384")
     # Clients that leave in the middle of something are what some of these tests are about.
     with fronts(shared_server, folder, "proxies.py", *arguments) as found:
         yield found

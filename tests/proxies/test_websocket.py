@@ -10,8 +10,15 @@ import pytest
 from tests.conformance.client import Event, RawClient, request
 from tests.harness.wait import wait_until
 from tests.protocol.wire import BINARY, PING, PONG, TEXT, close_frame, frame
-from tests.proxies.fronts import ROUTER, Fronts
+from tests.proxies.fronts import ALL, ROUTER, Fronts
 from tests.proxies.test_http import ask
+
+
+@pytest.fixture(params=[name for name in ALL if "streaming" not in name])
+def front(request: pytest.FixtureRequest, behind: Fronts) -> str:
+    """Each front server in turn; how it handles bodies is all the same to websockets."""
+    behind.port(request.param)
+    return str(request.param)
 
 
 def connect(behind: Fronts, front: str) -> RawClient:
@@ -46,7 +53,11 @@ def test_a_message_of_eight_megabytes(behind: Fronts, front: str) -> None:
         client.handshake("/ws")
         sender = threading.Thread(target=client.sock.sendall, args=(frame(BINARY, data),))
         sender.start()
-        assert next_message(client) == Event("binary", data)
+        event = client.event()
+        while event.kind == "ping":  # not answered: that would stand in the middle of what is being sent
+            event = client.event()
+        assert event.kind == "binary", str(event)
+        assert event.payload == data
         sender.join()
 
 
