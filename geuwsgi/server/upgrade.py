@@ -45,6 +45,9 @@ def accept(
         except ValueError as error:
             raise HTTPError("400 Bad Request", str(error)) from None
     head = response_head(request.environ, key, origin, subprotocol, agreed[1] if agreed else None)
+    ruled = getattr(connection.response, "ruled", None)
+    if ruled is not None:
+        head = ruled.greet(head)
     request.status = "101 Web Socket Protocol Handshake"
     stream, first, early = connection.upgrade(head)
     peer = request.environ.get("REMOTE_ADDR", "")

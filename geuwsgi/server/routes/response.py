@@ -42,6 +42,20 @@ class Ruled:
         self.extra = 0
         self.compressor: Any = None
 
+    def greet(self, head: bytes) -> bytes:
+        """The head of a websocket's handshake with the headers that rules add. An answer of theirs comes too late: it is accepted."""
+        context, self.phases = self.context, []
+        context.code = 101
+        for phase in (ERROR, RESPONSE):
+            context.routes.run(phase, context)
+        added = [
+            (name, header_value(value))
+            for name, value in (*context.routes.added, *context.added)
+            if name.lower() != "content-length" and not name.lower().startswith("sec-websocket-")
+        ]
+        lines = Head("101 Switching Protocols", added).lines[1:]
+        return head[:-2] + "".join([line + "\r\n" for line in lines]).encode("latin-1") + b"\r\n"
+
 
 def rule(response: Response, context: Context) -> None:
     """Put a response under rules before anything of it is sent, whatever protocol it speaks.

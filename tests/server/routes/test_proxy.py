@@ -103,3 +103,26 @@ def test_a_request_that_is_answered_elsewhere_holds_no_core(shared_server: Start
     client.send("hello")
     assert client.recv() == "hello"
     client.close()
+
+
+def test_headers_of_a_handshake(server: Start) -> None:
+    """Of a websocket that is served here."""
+    websocket = pytest.importorskip("websocket")
+    running = server(
+        APP,
+        *("--add-header", "X-All: yes", "--route", "^/ addheader:Set-Cookie: a=b", "--route", "^/ addheader:Sec-WebSocket-Protocol: x"),
+        *("--response-route", "^/ addheader:X-Status: ${uwsgi[status]}", "--response-route", "^/ addheader:Connection: close"),
+        *("--response-route", "^/ redirect:/x", "--final-route", "^/ log:over ${uwsgi[status]}"),
+    )
+    client = websocket.create_connection(running.ws_url + "/own", timeout=10)
+    assert {name: client.headers.get(name) for name in ("x-all", "set-cookie", "x-status", "connection", "sec-websocket-protocol")} == {
+        "x-all": "yes",
+        "set-cookie": "a=b",
+        "x-status": "101",
+        "connection": "Upgrade",
+        "sec-websocket-protocol": None,
+    }
+    client.send("hello")
+    assert client.recv() == "hello"
+    client.close()
+    running.wait_log("over 101")
