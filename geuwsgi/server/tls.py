@@ -257,6 +257,8 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str, pems: Pems) -> None
     try:
         if cert_there and key_there:
             context.load_cert_chain(cert, key, _no_password)
+            if "BEGIN DH PARAMETERS" in cert_text:
+                context.load_dh_params(cert)
         else:
             # OpenSSL reads from files only.
             with tempfile.NamedTemporaryFile("w", encoding="latin-1") as file:

@@ -97,7 +97,7 @@ class TLSStream:
         self.number = -1
         #: Decrypted bytes may be left in OpenSSL, for which no event of the kernel comes.
         self._held = False
-        #: Ciphertext came since `unread` was asked.
+        #: Ciphertext came, and no plain bytes came out of it yet.
         self._came = False
         #: The peer sends nothing more; `_ending`: this side neither.
         self._ended = False
@@ -172,7 +172,6 @@ class TLSStream:
                 return b""
             if self._ending:
                 return None
-            self._came = True
             if len(data) == CIPHERTEXT_SIZE:
                 self._size = LARGE_CIPHERTEXT_SIZE
             self._incoming.write(data)
@@ -184,6 +183,7 @@ class TLSStream:
             # One record at most comes out of one call.
             data = self._read(size if size < RECORD_SIZE else RECORD_SIZE)
         except ssl.SSLWantReadError:
+            self._came = True
             if self._outgoing.pending:
                 self.flush()
             return None
@@ -194,6 +194,7 @@ class TLSStream:
         if not data:
             self._ended = True
             return b""
+        self._came = False
         if self._incoming.pending or (size < RECORD_SIZE and self.ssl.pending()):
             data = self._decrypt_more(data, size)
         if self._outgoing.pending:

@@ -213,6 +213,23 @@ def test_a_silent_peer_is_dropped_and_a_peer_in_the_middle_of_a_record_is_not(ca
     assert capfd.readouterr().err.count("no pong received in 0.25 seconds") == 1
 
 
+def test_what_has_come_and_was_not_read() -> None:
+    """The keepalive asks this of a connection whose pong is overdue: an old message is no sign of life, a part of a record is."""
+    with secure(echo) as server:
+        client = server.open()
+        client.sock.sendall(frame(TEXT, b"one"))
+        assert client.event() == Event("text", b"one")
+        connection = server.talks[0]
+        assert not connection.unread()
+        record = client.sock.records(frame(TEXT, b"two"))  # type: ignore[attr-defined]
+        client.sock.sock.sendall(record[:10])  # type: ignore[attr-defined]
+        wait_for(connection.unread, "a part of a record")
+        gevent.sleep(0)
+        client.sock.sock.sendall(record[10:])  # type: ignore[attr-defined]
+        assert client.event() == Event("text", b"two")
+        assert not connection.unread()
+
+
 def test_half_closed() -> None:
     """A client that has said everything still hears the answers, in TLS 1.3 as in TCP."""
     with secure(echo) as server:
