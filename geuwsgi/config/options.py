@@ -709,6 +709,14 @@ OPTIONS: tuple[Option, ...] = (
     _none("wsgi-manage-chunked-input", "chunked request bodies are read in any case"),
     _none("https-session-context", "sessions are kept by the clients, and no other server takes them", metavar="NAME"),
     _none("ignore-sigpipe", "SIGPIPE is never reported"),
+    _none(
+        "post-buffering",
+        "bodies are read when the application asks for them, and nobody waits for a slow client meanwhile",
+        metavar="BYTES",
+    ),
+    _none("max-vars", "the variables of a request are limited by buffer-size, not by their number", metavar="N", short="v"),
+    _none("no-defer-accept", "connections are accepted at once"),
+    _none("no-fd-passing", "descriptors are never taken from whoever connects"),
     _none("http-processes http-workers", "each worker forwards what it accepts: --processes says how many there are", metavar="N"),
     _none("http-events http-buffer-size", "the number of events and the size of buffers are not fixed", metavar="N"),
 )

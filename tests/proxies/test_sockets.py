@@ -17,7 +17,7 @@ import requests
 from geuwsgi.protocol.uwsgi import encode_vars, packet
 from tests.harness.clients import client_factory
 from tests.harness.haproxy import HAProxy
-from tests.harness.nginx import UWSGI_PASS, Nginx
+from tests.harness.nginx import PROXY_PASS, UWSGI_PASS, Nginx
 from tests.harness.wait import wait_until
 from tests.process.probing import PROBE
 
@@ -83,6 +83,24 @@ def test_all_workers_with_sockets_of_their_own(server: Start, app: list[str]) ->
     running = server(None, "-s", "127.0.0.1:0", "--reuse-port", "-p", "2", *app)
     for _ in range(20):
         assert ask(("127.0.0.1", running.port)) == b"2"
+
+
+def test_http_on_a_unix_socket_behind_nginx(server: Start, tmp_path: Path) -> None:
+    """Who connects to a unix socket is believed."""
+    path = tmp_path / "s"
+    server("proxies.py", "--http-socket", str(path))
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    nginx = Nginx(folder, {"only": PROXY_PASS.format(address=f"unix:{path}")})
+    try:
+        found = requests.get(f"http://127.0.0.1:{nginx.ports['only']}/", headers={"X-Forwarded-For": "6.6.6.6"}, timeout=10).json()
+        assert (found["REMOTE_ADDR"], found["HTTP_X_FORWARDED_FOR"]) == ("6.6.6.6", "6.6.6.6, 127.0.0.1")
+        with client_factory("websockets", f"ws://127.0.0.1:{nginx.ports['only']}") as connect:
+            client = connect("/ws")
+            client.text("hello")
+            assert client.receive() == ("text", "hello")
+    finally:
+        nginx.kill()
 
 
 #: nginx keeps connections to the server open, on which a worker that retires answers to the end.
