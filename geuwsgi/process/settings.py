@@ -145,6 +145,7 @@ def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
     # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
     daemons = daemon_specs(config)
+    _http2(config)  # before the application is loaded
     master = config.get("master") or bool(daemons)
     processes: int = config.get("processes")
     return ProcessSettings(
@@ -225,7 +226,7 @@ def server_settings(config: Config) -> ServerSettings:
             async_mode=bool(config.get("async")),
             forwarded_allow=_forwarded_allow(config),
             log_forwarded_for=config.get("log-x-forwarded-for"),
-            http2=not config.get("disable-http2") and find_spec("h2") is not None,
+            http2=_http2(config),
             http2_streams=config.get("http2-max-streams"),
         ),
         websocket=WebSocketSettings(
@@ -282,6 +283,21 @@ def _deflate(config: Config) -> bool:
         if config.given(name) and config.get(name) is not False:
             raise ConfigError("does nothing without websockets-deflate; add that, or leave this out", name, None, config.source(name))
     return False
+
+
+def _http2(config: Config) -> bool:
+    """Whether HTTP/2 is spoken in clear text.
+
+    Raises:
+        ConfigError: an option that refines it would do nothing.
+    """
+    there = find_spec("h2") is not None
+    wanted = there and not config.get("disable-http2")
+    name = "http2-max-streams"
+    if config.given(name) and not wanted and not config.get("https2"):
+        missing = "disable-http2: leave one of the two out" if there else "the package h2: pip install geuwsgi[http2]"
+        raise ConfigError(f"does nothing {'with' if there else 'without'} {missing}", name, None, config.source(name))
+    return wanted
 
 
 def _stall_timeout(config: Config) -> float:

@@ -129,6 +129,28 @@ def test_a_front(server: StartServer) -> None:
     assert json.loads(body)[0] == "HTTP/1.1"
 
 
+def test_a_websocket_over_tls(server: StartServer) -> None:
+    """Several messages in one record of TLS: bytes that are decrypted and wait are not in the kernel."""
+    running = server("http2_page.py", "--https2", https2())
+    context = certificates().context()
+    context.set_alpn_protocols(["h2"])
+    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", running.port), 10), server_hostname="localhost")
+    assert sock.selected_alpn_protocol() == "h2"
+    with RawClient(H2Socket(sock, "https")) as client:  # type: ignore[arg-type]
+        client.handshake("/ws")
+        client.send(b"".join(b"\x81\x81" + bytes(4) + b"%d" % number for number in range(10)))
+        assert [client.event() for _ in range(10)] == [Event("text", b"%d" % number) for number in range(10)]
+        client.send(b"\x81\x85" + bytes(4) + b"where")
+        assert json.loads(client.event().payload or b"")[0] == "HTTP/2.0"
+
+
+@pytest.mark.parametrize(("options", "message"), [(("--disable-http2",), "does nothing with disable-http2: leave one of the two out")])
+def test_an_option_that_would_do_nothing(options: tuple[str, ...], message: str, run_geuwsgi: Callable[..., Any]) -> None:
+    done = run_geuwsgi("--http", "127.0.0.1:0", "--http2-max-streams", "5", *options, "--wsgi-file", "x.py")
+    assert done.returncode == 1
+    assert f"--http2-max-streams: {message}" in done.stderr
+
+
 def test_websockets_through_a_front(server: StartServer) -> None:
     """A client of HTTP/2, and a backend that knows HTTP/1.1 and the uwsgi protocol only."""
     backend = server("http2_page.py", "--socket", "127.0.0.1:0")

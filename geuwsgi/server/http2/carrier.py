@@ -49,12 +49,17 @@ class Carrier:
 
     def transmit(self, data: Union[bytes, bytearray, memoryview]) -> int:
         try:
-            return self._transport.push(data if isinstance(data, bytes) else bytes(data), False)
+            return self._transport.push(data if isinstance(data, bytes) else memoryview(data), False)
         except ClientError:
             return -1
 
     def transmit_two(self, head: bytes, body: Union[bytes, memoryview]) -> int:
-        return self.transmit(head + body)
+        # Not joined: only a part of a large body is taken at a time.
+        sent = self.transmit(head)
+        if sent < len(head):
+            return sent
+        more = self.transmit(body)
+        return sent + more if more >= 0 else -1
 
     # -- the rest
 

@@ -264,6 +264,8 @@ class HTTP2Connection:
         for index, piece in enumerate(pieces):
             if index:
                 gevent.sleep(0)
+                if self._ended:
+                    return
             for event in h2_connection.receive_data(piece):
                 handler = handlers.get(event.__class__)
                 if handler is not None:
@@ -356,7 +358,7 @@ class HTTP2Connection:
             if transport is not None:
                 transport.window_opened()
         else:
-            self._serve_waiting()
+            self.serve_waiting()
 
     def _on_settings(self, event: Any) -> None:
         self._heard = True
@@ -478,7 +480,7 @@ class HTTP2Connection:
                     if self._reader_waits:
                         self._hub.loop.run_callback(self._resume_reader)
                     if self.waiting:
-                        self._serve_waiting()
+                        self.serve_waiting()
                 elif self._ended:
                     return
                 else:
@@ -492,7 +494,7 @@ class HTTP2Connection:
             self._stop_reading()
             self._hub.loop.run_callback(self._resume_reader)
 
-    def _serve_waiting(self) -> None:
+    def serve_waiting(self) -> None:
         """Give their turn to as many streams as there is room for."""
         turns = max(1, (BACKLOG - self._queued) // QUANTUM)
         while self.waiting and turns:

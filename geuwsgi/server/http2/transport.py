@@ -322,9 +322,12 @@ class StreamTransport:
 
     def wait_turn(self) -> None:
         """Ask for `on_room` to be called when there may be room again."""
-        if not self._waits_for_turn and self._connection.has_window(self.number):
+        connection = self._connection
+        if not connection.has_window(self.number):
+            connection.serve_waiting()  # it was this one's turn, maybe, which is over
+        elif not self._waits_for_turn:
             self._waits_for_turn = True
-            self._connection.waiting.append(self)
+            connection.waiting.append(self)
 
     def _wait_for_room(self, fresh: bool) -> None:
         """Wait until there may be room. `fresh`: the time for it begins now."""
@@ -356,6 +359,8 @@ class StreamTransport:
             self._switch(self.writer.switch)
         elif self.on_room is not None:
             self.on_room()
+        else:
+            self._connection.serve_waiting()  # whoever waited does so no more
 
     def _ended_here(self) -> None:
         self.over = True
