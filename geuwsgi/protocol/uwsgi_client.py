@@ -60,7 +60,8 @@ def _encode(environ: Mapping[str, Any], modifier1: int, modifier2: int, length: 
     if length is None:
         length_text = environ.get("CONTENT_LENGTH") or ""
     else:
-        length_text = str(length) if length > 0 else ""
+        # An empty body of which the client has said so is said on.
+        length_text = str(length) if length > 0 or (not length and environ.get("CONTENT_LENGTH") == "0") else ""
         if length < 0:
             extra = [*extra, ("HTTP_TRANSFER_ENCODING", "chunked")]
     if length_text:

@@ -1,5 +1,7 @@
 """A WSGI application: echoes websockets, and what is posted."""
 
+import json
+
 import uwsgi
 
 
@@ -17,7 +19,9 @@ def application(environ, start_response):
     body = ("python " + environ["PATH_INFO"]).encode()
     if environ["PATH_INFO"] == "/scheme":
         body = f"{environ['wsgi.url_scheme']} {environ.get('HTTPS')} {environ['REMOTE_ADDR']}".encode()
-    if environ["REQUEST_METHOD"] == "POST":
+    if environ["PATH_INFO"].startswith("/environ"):
+        body = json.dumps({key: value for key, value in environ.items() if type(value) is str}).encode()
+    elif environ["REQUEST_METHOD"] == "POST":
         body = environ["wsgi.input"].read()
     headers = [("Content-Type", "text/plain")]
     if environ["QUERY_STRING"] == "gzip":

@@ -35,6 +35,11 @@ def test_length(length: int, end: bytes) -> None:
     assert packet[1] + (packet[2] << 8) == len(packet) - 4
 
 
+def test_empty_body() -> None:
+    assert encode_request({"CONTENT_LENGTH": "0"}, length=0).endswith(b"\x0e\x00CONTENT_LENGTH\x01\x000")
+    assert encode_request({"CONTENT_LENGTH": ""}, length=0) == b"\0\0\0\0"
+
+
 def test_extra_variables_come_last() -> None:
     assert encode_request({}, extra=[("UWSGI_ROUTER", "http")]) == b"\x00\x14\x00\x00\x0c\x00UWSGI_ROUTER\x04\x00http"
 

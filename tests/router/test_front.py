@@ -15,6 +15,7 @@ from tests.harness.backends import Backend
 from tests.harness.certificates import certificates
 from tests.harness.clients import client_factory
 from tests.harness.patterns import ECHO, echo
+from tests.harness.router import UWSGIRouter
 from tests.harness.wait import wait_until
 
 APP = "router_backend.py"
@@ -111,6 +112,33 @@ def test_tls(real_backend: Any, server: Callable[..., Any]) -> None:
     assert requests.get(url, verify=made.ca, timeout=5).text == "https on 127.0.0.1"
     with client_factory("websocket-client", f"wss://localhost:{front.port}") as connect:
         assert echo(lambda *path: connect(*path, sslopt={"ca_certs": made.ca})) == ECHO
+
+
+@pytest.mark.differential
+def test_what_a_backend_hears(real_backend: Any, server: Callable[..., Any], tmp_path: Path) -> None:
+    """The same as from uWSGI's own router, but for what is of one connection only, and for names that could be taken for others."""
+    address = real_backend("python").address
+    router = UWSGIRouter(tmp_path, address)
+    try:
+        front = server(None, "--http", "127.0.0.1:0", "--http-to", address)
+        for method, path, options in (
+            ("GET", "/environ%20b%2Fc;x?y=1&z=%20", {}),
+            ("POST", "/environ", {"data": b"x" * 1000, "headers": {"Content-Type": "text/x"}}),
+            ("POST", "/environ", {"data": b""}),
+            ("OPTIONS", "/environ", {"headers": {"Cookie": "a=b; c=d", "X-A": "", "X_Under": "z", "TE": "trailers", "Host": "a.test:1"}}),
+        ):
+            heard = []
+            for port in (router.port, front.port):
+                heard.append(requests.request(method, f"http://127.0.0.1:{port}{path}", timeout=5, **options).json())
+                assert heard[-1].pop("SERVER_PORT") == str(port)
+                heard[-1].pop("REMOTE_PORT")
+                heard[-1].pop("HTTP_X_UNDER", None)
+                heard[-1].pop("HTTP_TE", None)
+                if heard[-1]["HTTP_HOST"] == f"127.0.0.1:{port}":
+                    del heard[-1]["HTTP_HOST"]
+            assert heard[0] == heard[1]
+    finally:
+        router.kill()
 
 
 def test_a_reload_keeps_the_addresses(server: Callable[..., Any]) -> None:

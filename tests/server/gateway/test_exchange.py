@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import pytest
 
 from .fronting import Backends, Peer, fronting
@@ -83,6 +84,25 @@ def test_response(backends: Backends, response: bytes, head: dict[str, str], bod
             assert (answer.code, answer.body) == (200, body)
             answer.headers.pop("date")
             assert answer.headers == {"content-type": "text/plain", **head}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        OK + b"Content-Length: 5\r\n\r\nhello",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n3;x\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\nhello",
+    ],
+)
+def test_response_in_drips(backends: Backends, response: bytes) -> None:
+    def handle(peer: Peer) -> None:
+        peer.head()
+        for byte in response:
+            peer.send(bytes((byte,)))
+            gevent.sleep(0.0005)
+
+    with fronting("http://" + backends(handle).address) as front:
+        assert front.ask().body == b"hello"
 
 
 def test_response_that_ends_with_the_connection(backends: Backends) -> None:
