@@ -103,6 +103,7 @@ class TestNewCode:
         other_workers(running, before, 2)
         assert running.interrupt()[0] == 0
 
+    @pytest.mark.alone
     def test_the_new_version_is_live_in_the_same_process(self, server: StartServer, app: Path, tmp_path: Path) -> None:
         ready = tmp_path / "pid"
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app), "--pidfile", str(ready))
@@ -233,6 +234,7 @@ class TestTriggers:
         assert order == [f"{step} worker {number}" for number in (1, 2, 3) for step in steps]
         assert ask_all(running, "version", 3) == [2, 2, 2]
 
+    @pytest.mark.alone
     def test_python_autoreload(self, server: StartServer, app: Path, tmp_path: Path) -> None:
         (tmp_path / "part.py").write_text("value = 1\n")
         change(app, "import part\nversion = 1\n")
