@@ -107,6 +107,57 @@ def test_the_environ_is_uwsgis(server: StartServer, uwsgi_server: Callable[..., 
     assert (seen[0][1] == "refused") == bool(mandatory)
 
 
+def _call(client: websocket.WebSocket, *command: Any) -> Any:
+    """One command of channels.py; what the channel says meanwhile is left aside."""
+    client.send(json.dumps(command))
+    while True:
+        answer = client.recv()
+        if isinstance(answer, str) and answer.startswith("["):
+            kind, value = json.loads(answer)
+            assert kind == "=", value
+            return value
+
+
+def test_a_channel_with_members_on_plain_and_tls_ports_of_two_workers(server: StartServer) -> None:
+    arguments = ("--http", "127.0.0.1:0", "--https", listen(), "-p", "2", "--gevent", "100")
+    running = server("channels.py", *arguments)
+    plain, secure = (int(address.rpartition(":")[2]) for address in running.addresses)
+    members = [websocket.create_connection(f"ws://127.0.0.1:{plain}/", timeout=10) for _ in range(4)]
+    members += [
+        websocket.create_connection(f"wss://127.0.0.1:{secure}/", sslopt={"ca_certs": certificates().ca}, timeout=10) for _ in range(4)
+    ]
+    try:
+        for member in members:
+            _call(member, "join", "room")
+        for sender in (members[0], members[-1]):
+            for size in (10, 20_000):
+                _call(sender, "send_others", "room", "x" * size)
+                for member in members:
+                    if member is not sender:
+                        assert member.recv() == "x" * size
+    finally:
+        for member in members:
+            member.close()
+
+
+def test_a_slow_member_on_a_tls_port_loses_whole_messages_only(server: StartServer) -> None:
+    running = server("channels.py", "--https", listen(), "--channel-queue", "5", "--websockets-ping-freq", "0")
+    options: Any = {"sslopt": {"ca_certs": certificates().ca}, "timeout": 10, "sockopt": ((socket.SOL_SOCKET, socket.SO_RCVBUF, 4096),)}
+    slow, sender = (websocket.create_connection(f"wss://127.0.0.1:{running.port}/", **options) for _ in range(2))
+    _call(slow, "join", "room")
+    for _ in range(20):
+        _call(sender, "send_many", "room", 60_000, 10)
+    assert _call(sender, "channels")["room"]["dropped"] > 0
+    heard = 0
+    while (message := slow.recv()) != "the last":
+        assert len(message) == 60_006
+        heard += 1
+        _call(sender, "send", "room", "the last")  # lost, too, while there is no room
+    assert 5 <= heard < 200
+    slow.shutdown()
+    sender.shutdown()
+
+
 def test_http_to_https(server: StartServer, uwsgi_server: Callable[..., UWSGI]) -> None:
     ours = server("tls.py", "--https", listen(), "--http-to-https", "127.0.0.1:0,8443", "--http-to-https", "127.0.0.1:0")
     (theirs,) = free_ports(1)
