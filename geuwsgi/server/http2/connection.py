@@ -6,22 +6,17 @@ be written: everything that the streams of one turn of the loop have produced go
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
-from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable
 
 import gevent
 import h2.events
 from gevent import get_hub
 from greenlet import GreenletExit
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.exceptions import DenialOfServiceError
 from h2.exceptions import ProtocolError as H2ProtocolError
-from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from h2.settings import SettingCodes
 
 from ...errors import HTTPError
 from ...log import log
@@ -37,30 +32,22 @@ from ...protocol.http2.guard import (
     HTTP2Error,
 )
 from ...protocol.http2.head import MalformedRequest, read_head
-from ...protocol.http2.memory import RememberingDecoder, RememberingEncoder
 from ..connection import IDLE_GRACE
-from ..keepalive import unacknowledged
 from ..transport import ClientError, TimedOut
-from .transport import QUANTUM, StreamTransport
+from .output import Output, one_line
+from .session import Session
+from .transport import StreamTransport
 
 if TYPE_CHECKING:
     from ..server import Server
     from ..transport import Transport
     from .stream import HTTP2Stream
-    from .transport import Fields
 
 #: Bytes that all streams together may send without waiting for one of them to be read. A stream has its own window besides.
 CONNECTION_WINDOW = 1024 * 1024
 
-#: Bytes that wait to be written above which streams wait, and above which nothing is read.
-BACKLOG = 256 * 1024
-READ_STOP = 512 * 1024
-
 #: Bytes read at once: what many small frames hold up the others for.
 READ_SIZE = 16384
-
-#: The compressor's memory: a larger one, as Chromium asks for, would be searched from end to end for every header.
-ENCODER_TABLE = 4096
 
 #: Seconds for the client to learn from the first GOAWAY that no further streams are wanted (RFC 9113 section 6.8).
 GOAWAY_GRACE = 1.0
@@ -68,28 +55,9 @@ GOAWAY_GRACE = 1.0
 _FOREVER = float("inf")
 _LAST_STREAM = 2**31 - 1
 
-# It says what it does in great detail, to whatever the application has set up.
-logging.getLogger("hpack").setLevel(logging.WARNING)
-
 
 class _Over(Exception):
     """Nothing more is to be read."""
-
-
-class _H2(H2Connection):
-    """As h2's, but for what it does at each new stream: it goes through all that are open."""
-
-    sweep_at = 0
-
-    @property
-    def open_inbound_streams(self) -> int:
-        """0: the streams are counted elsewhere, since h2 would end the connection for one too many.
-
-        What has ended is thrown away now and then.
-        """
-        if len(self.streams) > self.sweep_at:
-            super().open_inbound_streams  # noqa: B018 - it throws away
-        return 0
 
 
 class HTTP2Connection:
@@ -104,7 +72,8 @@ class HTTP2Connection:
 
     Attributes:
         streams: those whose application runs, or whose websocket is open.
-        waiting: streams that wait for their turn to send.
+        guard: counts what the client sends.
+        output: writes.
     """
 
     def __init__(
@@ -116,7 +85,6 @@ class HTTP2Connection:
         self.peer: str = template["REMOTE_ADDR"]
         self.greenlet = greenlet
         self.streams: dict[int, HTTP2Stream] = {}
-        self.waiting: deque[StreamTransport] = deque()
         # HPACK bombs end at the decoder; up to there a head that is too large gets an answer.
         largest_head = 2 * settings.buffer_size + 16384
         self.guard = FrameGuard(largest_head, server.sweeper.now)
@@ -128,40 +96,16 @@ class HTTP2Connection:
         #: All that are not closed, by number; `_open` of them count for the limit.
         self._transports: dict[int, StreamTransport] = {}
         self._open = 0
-        self._queued = 0
-        self._sending = 0
         self._uncredited = 0
-        self._frames = b""
         self._heard = False
         self._retiring = False
         self._acknowledged = False
         self._refusing = False
         self._reading = False
         self._ended = False
-        self._writer: Any = None
-        self._writer_waits = False
         self._reader_waits = False
-        self._h2 = _H2(
-            H2Configuration(
-                client_side=False,
-                validate_inbound_headers=False,
-                normalize_inbound_headers=False,
-                validate_outbound_headers=False,
-                normalize_outbound_headers=False,
-            )
-        )
-        self._h2.encoder = RememberingEncoder()
-        self._h2.decoder = RememberingDecoder()
-        self._h2.sweep_at = 2 * self._max_streams
-        self._h2.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: self._max_streams,
-                SettingCodes.MAX_HEADER_LIST_SIZE: settings.buffer_size,
-                SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
-            },
-        )
-        self._h2.decoder.max_header_list_size = largest_head
+        self._session = Session(self._max_streams, settings.buffer_size, largest_head)
+        self.output = Output(self._session, transport, self.guard, self._written, self._lost)
         self._handlers: dict[type, Callable[[Any], None]] = {
             h2.events.RequestReceived: self._on_request,
             h2.events.DataReceived: self._on_data,
@@ -181,12 +125,10 @@ class HTTP2Connection:
             data: what has come.
             preface: what of the preface it has to begin with.
         """
-        self._writer = gevent.spawn(self._write)
-        self._writer.spawn_tree_locals = None
         try:
-            self._h2.initiate_connection()
-            self._h2.increment_flow_control_window(CONNECTION_WINDOW - 65535)
-            self.wake_writer()
+            self._session.initiate_connection()
+            self._session.increment_flow_control_window(CONNECTION_WINDOW - 65535)
+            self.output.wake()
             if self._read(data, preface):
                 self._goodbye(NO_ERROR, "")
         except _Over:
@@ -197,7 +139,7 @@ class HTTP2Connection:
             self._fail(ENHANCE_YOUR_CALM, f"{error} (ENHANCE_YOUR_CALM)", "", told=True)
         except H2ProtocolError as error:
             code = int(error.error_code)
-            self._fail(code, f"{_one_line(error)} ({CODE_NAMES.get(code, code)})", "", told=True)
+            self._fail(code, f"{one_line(error)} ({CODE_NAMES.get(code, code)})", "", told=True)
         except ClientError as error:
             if self.streams:
                 log(f"{self._who()}: {error}")
@@ -218,13 +160,12 @@ class HTTP2Connection:
             data += more
         if not data.startswith(preface):
             raise HTTP2Error(PROTOCOL_ERROR, "the preface is wrong")
-        self._h2.receive_data(PREFACE)
+        self._session.receive_data(PREFACE)
         data = data[len(preface) :]
         while True:
             if data:
                 self._receive(data)
-            if self._queued + self._sending > READ_STOP:
-                self._wait_for_writer()
+            self._wait_for_writer()
             if self._ended or ((self._retiring or self.guard.goaway) and not self.streams):
                 return True
             try:
@@ -258,7 +199,7 @@ class HTTP2Connection:
     def _receive(self, data: bytes) -> None:
         """Hand bytes to h2 and what it makes of them to the streams."""
         now = self.sweeper.now
-        h2_connection = self._h2
+        h2_connection = self._session
         handlers = self._handlers
         pieces = self.guard.feed(data, now)
         for index, piece in enumerate(pieces):
@@ -272,7 +213,7 @@ class HTTP2Connection:
                     handler(event)
         if self._acknowledged:
             self._refuse_further()
-        self.wake_writer()  # h2 answers some frames itself
+        self.output.wake()  # h2 answers some frames itself
 
     def _deadline(self) -> float:
         """Until when something has to come, in the sweeper's time."""
@@ -287,12 +228,25 @@ class HTTP2Connection:
         return now + (settings.keepalive if self.server.keep_connections else IDLE_GRACE)
 
     def _wait_for_writer(self) -> None:
-        while self._queued + self._sending > READ_STOP and not self._ended:
+        while self.output.full and not self._ended:
             self._reader_waits = True
             try:
                 self._hub.switch()
             finally:
                 self._reader_waits = False
+
+    def _written(self) -> None:
+        if self._reader_waits:
+            self._hub.loop.run_callback(self._resume_reader)
+
+    def _lost(self, error: ClientError) -> None:
+        """Nothing can be written any more."""
+        if self.streams and not self._ended:
+            log(f"{self._who()}: {error}")
+        self._ended = True
+        self._abort_all(str(error))
+        self._stop_reading()
+        self._hub.loop.run_callback(self._resume_reader)
 
     def _resume_reader(self) -> None:
         if self._reader_waits:
@@ -306,7 +260,7 @@ class HTTP2Connection:
         transport = StreamTransport(self, number)
         if self._refusing or self._open >= self._max_streams or len(self.streams) >= 2 * self._max_streams:
             # Those that were reset count as long as their application runs. Whoever is refused may try again (section 8.7).
-            self._reset(number, REFUSED_STREAM)
+            self.output.reset(number, REFUSED_STREAM)
             self.guard.refused(self.sweeper.now)
             return
         if event.stream_ended is not None:
@@ -315,12 +269,12 @@ class HTTP2Connection:
             head = read_head(event.headers, transport.ended, self._template, self.server.settings.http.buffer_size)
         except MalformedRequest as error:
             log(f"{self._who()}: malformed request: {error}")
-            self._reset(number, PROTOCOL_ERROR)
+            self.output.reset(number, PROTOCOL_ERROR)
             self.guard.refused(self.sweeper.now)
             return
         except HTTPError as error:
             log(f"{self._who()}: {error}")
-            self._refuse(number, error.status, transport.ended)
+            self.output.answer(number, error.status, transport.ended)
             self.guard.refused(self.sweeper.now)
             return
         self._open += 1
@@ -335,7 +289,7 @@ class HTTP2Connection:
         if self._uncredited >= CONNECTION_WINDOW // 4:
             # At once, whoever reads it and when: what one stream does not read holds up no other.
             credit, self._uncredited = self._uncredited, 0
-            self._h2.increment_flow_control_window(credit)
+            self._session.increment_flow_control_window(credit)
         transport = self._transports.get(event.stream_id)
         if transport is not None:
             transport.feed(event.data, size)
@@ -358,12 +312,11 @@ class HTTP2Connection:
             if transport is not None:
                 transport.window_opened()
         else:
-            self.serve_waiting()
+            self.output.serve_waiting()
 
     def _on_settings(self, event: Any) -> None:
         self._heard = True
-        if SettingCodes.HEADER_TABLE_SIZE in event.changed_settings and self._h2.encoder.header_table_size > ENCODER_TABLE:
-            self._h2.encoder.header_table_size = ENCODER_TABLE
+        self._session.limit_encoder()
         if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
             for transport in self._transports.values():
                 transport.window_opened()
@@ -372,57 +325,7 @@ class HTTP2Connection:
         # Not at once: h2 knows of streams already whose requests are among the next events.
         self._acknowledged = self._retiring
 
-    # -- what streams ask for
-
-    def room(self, number: int) -> int:
-        """Bytes that a stream may send now in one frame."""
-        connection = self._h2
-        return min(connection.local_flow_control_window(number), connection.max_outbound_frame_size, BACKLOG - self._queued)
-
-    def has_window(self, number: int) -> bool:
-        """Whether the client lets this stream send, if others leave room for it."""
-        stream = self._h2.streams.get(number)
-        return stream is not None and stream.outbound_flow_control_window > 0
-
-    def send_fields(self, number: int, fields: Fields, end: bool) -> None:
-        """Send a head."""
-        try:
-            self._h2.send_headers(number, fields, end)
-        except H2ProtocolError as error:
-            raise ClientError(f"the stream is closed ({_one_line(error)})") from None
-        self._queued += 64
-        self.wake_writer()
-
-    def send_data(self, number: int, data: Union[bytes, memoryview], end: bool) -> None:
-        """Send one frame, for which there is room."""
-        self._h2.send_data(number, data, end)
-        self._queued += len(data) + 9
-        self.guard.sent(1)
-        self.wake_writer()
-
-    def end_stream(self, number: int) -> None:
-        """Send the end of a stream."""
-        try:
-            self._h2.end_stream(number)
-        except H2ProtocolError:
-            return
-        self.wake_writer()
-
-    def reset_stream(self, number: int, code: int) -> None:
-        """Send a reset."""
-        self._reset(number, code)
-
-    def open_window(self, number: int, size: int) -> None:
-        """Let the client send more on a stream."""
-        try:
-            self._h2.increment_flow_control_window(size, number)
-        except (H2ProtocolError, KeyError):
-            return  # h2 is ahead: it has seen the stream's end, which comes with one of the next events
-        self.wake_writer()
-
-    def unsent(self) -> int:
-        """Bytes that have not reached the client's kernel."""
-        return self._queued + self._sending + unacknowledged(self._transport.sock.fileno())
+    # -- what streams tell
 
     def stream_closed(self, transport: StreamTransport) -> None:
         """A stream does not count for the limit any more."""
@@ -438,69 +341,6 @@ class HTTP2Connection:
             elif self._reading:
                 self._transport.read_deadline = self._deadline()
 
-    def _reset(self, number: int, code: int) -> None:
-        try:
-            self._h2.reset_stream(number, code)
-        except H2ProtocolError:
-            return
-        self.wake_writer()
-
-    def _refuse(self, number: int, status: str, ended: bool) -> None:
-        """Answer what is not a request that can be served."""
-        fields = [(b":status", status[:3].encode("ascii")), (b"content-length", b"0")]
-        try:
-            self._h2.send_headers(number, fields, True)
-            if not ended:
-                self._h2.reset_stream(number, NO_ERROR)
-        except H2ProtocolError:
-            return
-        self.wake_writer()
-
-    # -- the writer
-
-    def wake_writer(self) -> None:
-        """There is something to write: soon, together with what else comes in this turn of the loop."""
-        if self._writer_waits:
-            self._writer_waits = False
-            self._hub.loop.run_callback(self._writer.switch)
-
-    def _write(self) -> None:
-        """Write until the end. The writer's greenlet."""
-        transport = self._transport
-        connection = self._h2
-        try:
-            while True:
-                data = connection.data_to_send()
-                if self._frames:
-                    data, self._frames = data + self._frames, b""
-                if data:
-                    self._queued, self._sending = 0, len(data)
-                    transport.send(data)
-                    self._sending = 0
-                    if self._reader_waits:
-                        self._hub.loop.run_callback(self._resume_reader)
-                    if self.waiting:
-                        self.serve_waiting()
-                elif self._ended:
-                    return
-                else:
-                    self._writer_waits = True
-                    self._hub.switch()
-        except ClientError as error:
-            if self.streams and not self._ended:
-                log(f"{self._who()}: {error}")
-            self._ended = True
-            self._abort_all(str(error))
-            self._stop_reading()
-            self._hub.loop.run_callback(self._resume_reader)
-
-    def serve_waiting(self) -> None:
-        """Give their turn to as many streams as there is room for."""
-        turns = max(1, (BACKLOG - self._queued) // QUANTUM)
-        while self.waiting and turns:
-            if self.waiting.popleft().turn():
-                turns -= 1
-
     # -- the end
 
     @property
@@ -515,9 +355,9 @@ class HTTP2Connection:
         """
         if not self._retiring and not self._ended:
             self._retiring = True
-            self._say_goaway(_LAST_STREAM, NO_ERROR, b"")
-            self._h2.ping(b"geuwsgi\0")
-            self.wake_writer()
+            self.output.goaway(_LAST_STREAM, NO_ERROR)
+            self._session.ping(b"geuwsgi\0")
+            self.output.wake()
             gevent.spawn_later(GOAWAY_GRACE, self._refuse_further).spawn_tree_locals = None
 
     def stop(self) -> None:
@@ -531,15 +371,9 @@ class HTTP2Connection:
         if self._refusing or self._ended:
             return
         self._refusing = True
-        self._say_goaway(self._h2.highest_inbound_stream_id, NO_ERROR, b"")
+        self.output.goaway(self._session.highest_inbound_stream_id, NO_ERROR)
         if not self.streams:
             self._stop_reading()
-
-    def _say_goaway(self, last: int, code: int, text: bytes) -> None:
-        # Not by h2, which sends nothing more after it.
-        frame = GoAwayFrame(0, last_stream_id=last, error_code=code, additional_data=text)
-        self._frames += frame.serialize()
-        self.wake_writer()
 
     def _stop_reading(self) -> None:
         """End the reader's loop, if it waits for bytes; otherwise it sees for itself."""
@@ -567,14 +401,13 @@ class HTTP2Connection:
     def _goodbye(self, code: int, reason: str) -> None:
         if not self._ended:
             if not self._refusing:
-                self._say_goaway(self._h2.highest_inbound_stream_id, code, reason.encode("ascii", "replace"))
+                self.output.goaway(self._session.highest_inbound_stream_id, code, reason.encode("ascii", "replace"))
             self._end_writer()
 
     def _end_writer(self) -> None:
         """Wait until all is written, and for the client to have it."""
         self._ended = True
-        self.wake_writer()
-        self._writer.join(self.server.settings.http.socket_timeout)
+        self.output.finish(self.server.settings.http.socket_timeout)
         if not self.server.stopping and not self._transport.broken:
             self._transport.linger()
 
@@ -586,8 +419,7 @@ class HTTP2Connection:
         """Let go of everything; applications that run learn of it when they next read or write."""
         self._ended = True
         self._abort_all("the client has closed the connection")
-        if self._writer is not None:
-            self._writer.kill(block=False)
+        self.output.greenlet.kill(block=False)
 
     def greenlets(self) -> list[Any]:
         """Those of all streams."""
@@ -595,7 +427,3 @@ class HTTP2Connection:
 
     def _who(self) -> str:
         return self.peer or "unix peer"
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0] or type(error).__name__

@@ -102,7 +102,7 @@ class HTTP2Stream(HTTPConnection):
 
     def unsent(self) -> int:
         """Bytes that have not reached the client's kernel."""
-        return self._connection.unsent()
+        return self._connection.output.unsent()
 
     def let_go(self) -> None:
         """The websocket is done with the stream."""

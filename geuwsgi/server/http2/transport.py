@@ -17,6 +17,7 @@ from h2.exceptions import ProtocolError as H2ProtocolError
 
 from ...protocol.http2.guard import CANCEL, INTERNAL_ERROR, NO_ERROR
 from ..transport import ClientError, TimedOut
+from .output import QUANTUM
 
 if TYPE_CHECKING:
     from .connection import HTTP2Connection
@@ -27,9 +28,6 @@ INITIAL_WINDOW = 65535
 WINDOW_RAISE = 192 * 1024
 #: Bytes read by the application after which the window is opened by as many.
 CREDIT = 32 * 1024
-
-#: Bytes that one stream may hand to h2 before others that wait get their turn.
-QUANTUM = 64 * 1024
 
 #: A client that takes less than this in `socket_timeout` seconds takes nothing: windows can be opened byte by byte for ever.
 PROGRESS = 1024
@@ -64,6 +62,7 @@ class StreamTransport:
         "_counted",
         "_drained",
         "_hub",
+        "_output",
         "_pieces",
         "_raised",
         "_reason",
@@ -84,6 +83,7 @@ class StreamTransport:
 
     def __init__(self, connection: HTTP2Connection, number: int) -> None:
         self._connection = connection
+        self._output = connection.output
         self.number = number
         self._hub: Any = get_hub()
         self._pieces: deque[bytes] = deque()
@@ -217,7 +217,7 @@ class StreamTransport:
             if not self._raised:
                 self._raised = True
                 size += WINDOW_RAISE
-            self._connection.open_window(self.number, size)
+            self._output.open_window(self.number, size)
 
     def _tell_reader(self) -> None:
         if self.reader is not None or self.on_readable is not None:
@@ -239,7 +239,7 @@ class StreamTransport:
         """
         if self.broken or self.over:
             raise self._lost()
-        self._connection.send_fields(self.number, fields, end)
+        self._output.head(self.number, fields, end)
         if end:
             self._ended_here()
 
@@ -266,14 +266,14 @@ class StreamTransport:
     def finish(self) -> None:
         """Nothing more comes from this side. Does nothing on a stream that has ended."""
         if not self.over and not self.broken:
-            self._connection.end_stream(self.number)
+            self._output.end(self.number)
             self._ended_here()
 
     def reset(self, code: int = INTERNAL_ERROR) -> None:
         """Break the stream off. Does nothing on a stream that has ended both ways."""
         if self.broken or (self.over and self.ended):
             return
-        self._connection.reset_stream(self.number, code)
+        self._output.reset(self.number, code)
         self.abort("the stream was reset")
 
     def drain(self) -> None:
@@ -304,16 +304,16 @@ class StreamTransport:
             if end:
                 self.finish()
             return 0
-        connection = self._connection
+        output = self._output
         taken = 0
         try:
             while taken < size and taken < QUANTUM:
-                room = min(connection.room(self.number), size - taken)
+                room = min(output.room(self.number), size - taken)
                 if room <= 0:
                     break
                 piece = data if room == size else data[taken : taken + room]
                 taken += room
-                connection.send_data(self.number, piece, end and taken == size)
+                output.data(self.number, piece, end and taken == size)
         except H2ProtocolError as error:
             raise self._lost() from error
         if end and taken == size:
@@ -322,12 +322,12 @@ class StreamTransport:
 
     def wait_turn(self) -> None:
         """Ask for `on_room` to be called when there may be room again."""
-        connection = self._connection
-        if not connection.has_window(self.number):
-            connection.serve_waiting()  # it was this one's turn, maybe, which is over
+        output = self._output
+        if not output.has_window(self.number):
+            output.serve_waiting()  # it was this one's turn, maybe, which is over
         elif not self._waits_for_turn:
             self._waits_for_turn = True
-            connection.waiting.append(self)
+            output.waiting.append(self)
 
     def _wait_for_room(self, fresh: bool) -> None:
         """Wait until there may be room. `fresh`: the time for it begins now."""
@@ -360,7 +360,7 @@ class StreamTransport:
         elif self.on_room is not None:
             self.on_room()
         else:
-            self._connection.serve_waiting()  # whoever waited does so no more
+            self._output.serve_waiting()  # whoever waited does so no more
 
     def _ended_here(self) -> None:
         self.over = True
