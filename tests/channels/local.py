@@ -80,11 +80,11 @@ class Client:
         self.read()
         return self.messages
 
-    def hear(self, count: int, deadline: float = 5.0) -> list[bytes]:
+    def hear(self, count: int, deadline: float = 20.0) -> list[bytes]:
         """Wait until so many messages have come; all of them so far."""
         with gevent.Timeout(deadline, AssertionError(f"{len(self.payloads())} of {count} messages")):
             while len(self.payloads()) < count:
-                gevent.sleep(0.0001)
+                gevent.sleep(0.001)
         return self.payloads()
 
     def vanish(self) -> None:

@@ -72,7 +72,8 @@ def test_a_match_of_two(two: tuple[Page, Page]) -> None:
 def test_a_lost_page_finds_its_player_again(two: tuple[Page, Page], game: Geuwsgi, open_page: OpenPage) -> None:
     ada, grace = two
     ada.play(*[RIGHT] * 15)
-    grace.until(lambda: grace.players[0]["x"] > 480)
+    ada.until(lambda: ada.players[0]["acknowledged"] == 15)
+    grace.until(lambda: grace.players[0]["x"] == ada.players[0]["x"])
     ada.socket.sock.close()  # no goodbye
     grace.until(lambda: grace.away(0))
     back = open_page(game)

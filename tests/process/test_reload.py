@@ -268,12 +268,12 @@ class TestMercy:
     def test_a_long_request_is_served_to_its_end(self, server: StartServer, app: Path) -> None:
         running = server(None, "--master", "-p", "1", "--wsgi-file", str(app))
         with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
-            client.sendall(b"GET /?print('asked',flush=True),gevent.sleep(2) HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /?print('asked',flush=True),gevent.sleep(4) HTTP/1.1\r\nHost: x\r\n\r\n")
             running.wait_log("asked")
             before = workers(running)
             running.signal(signal.SIGHUP)
             wait_until(lambda: len(workers(running)) == 2, 5, "both")
-            wait_until(lambda: ask(running, "uwsgi.is_a_reload"), 1, "the new one's answer")
+            wait_until(lambda: ask(running, "uwsgi.is_a_reload"), 3, "the new one's answer")
             data = b""
             while chunk := client.recv(4096):
                 data += chunk
