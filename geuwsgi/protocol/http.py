@@ -211,6 +211,10 @@ class RequestParser:
     def has_unread(self) -> bool:
         return bool(self._unread)
 
+    def close(self) -> None:
+        """No more bytes will come. llhttp, which holds on to this object, is let go of, so that no cycle is left to the collector."""
+        self._llhttp = None
+
     # -- llhttp's callbacks. What they raise would arrive wrapped, so they note problems instead.
 
     def on_url(self, url: bytes) -> None:

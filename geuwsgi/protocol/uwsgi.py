@@ -220,6 +220,9 @@ class PacketParser:
     def has_unread(self) -> bool:
         return bool(self._unread)
 
+    def close(self) -> None:
+        """No more bytes will come."""
+
     # -- a request
 
     def _request(self, block: bytes) -> None:

@@ -124,6 +124,7 @@ class HTTPConnection:
         self.upgraded = True
         stream = self.transport.hand_over()
         # A websocket may stay for days: what only HTTP needs is not kept for it.
+        self.parser.close()
         self.parser = None
         del self.transport
         return stream, head, unread
@@ -225,6 +226,7 @@ class HTTPConnection:
         finally:
             if not self.upgraded:
                 self.transport.close()
+                self.parser.close()
             self.server.forget(self)
 
     def _first_head(self) -> bool:
