@@ -370,12 +370,13 @@ class TLSStream:
             return
         self._ending = True
         self._held = False
-        if not self.broken:
-            try:
-                self.ssl.unwrap()
-            except (ssl.SSLError, OSError):
-                pass  # it wants the peer's goodbye, for which nobody waits
-            self.flush()
+        if self.broken:
+            return
+        try:
+            self.ssl.unwrap()
+        except (ssl.SSLError, OSError):
+            pass  # it wants the peer's goodbye, for which nobody waits
+        self.flush()
         if self._unsent is None:
             self._shutdown(stdlib_socket.SHUT_WR)
 

@@ -331,3 +331,34 @@ def test_key_updates_by_openssl() -> None:
         finally:
             client.kill()
             client.communicate()
+
+
+def test_key_updates_while_writing_is_blocked() -> None:
+    """The answer to an update has to go out between what was encrypted with the old key and what follows with the new one."""
+    tlslite: Any = pytest.importorskip("tlslite.api")
+    constants: Any = pytest.importorskip("tlslite.constants")
+
+    def talk(connection: WebSocketConnection) -> None:
+        connection.send(BINARY, b"z" * 150_000)
+        echo(connection)
+
+    with secure(talk, outbox_high=10_000, outbox_low=5_000) as server:
+        server.serving.listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those that are accepted inherit it
+        sock = gevent.socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(server.serving.address)
+        peer = tlslite.TLSConnection(sock)
+        peer.closeSocket, peer.family = True, socket.AF_INET
+        peer.handshakeClientCert(serverName="localhost")
+        assert peer.version == (3, 4)
+        client = RawClient(peer, 20)
+        server.clients.append(client)
+        peer.sendall(request("/")[0])
+        wait_for(lambda: server.talks and server.talks[0].writer.size, "a full kernel")
+        for _ in range(3):
+            for _ in peer.send_keyupdate_request(constants.KeyUpdateMessageType.update_requested):
+                pass
+        peer.sendall(frame(TEXT, b"behind it"))
+        assert client.response().status == 101
+        assert client.event() == Event("binary", b"z" * 150_000)
+        assert client.event() == Event("text", b"behind it")
