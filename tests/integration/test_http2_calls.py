@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
+from tests.conformance.client import RawClient
+from tests.harness.h2socket import H2Socket
 from tests.harness.programs import APPS
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
@@ -93,6 +96,26 @@ def test_harakiri_ends_a_stream_and_not_the_connection(server: Callable[..., Geu
     assert client.answer(slow).status == 500
     assert client.get("/quick").body == b"quick"
     client.close()
+
+
+@pytest.mark.parametrize("app", ["flask_socketio_app.py", "socketio_app.py"])
+def test_socketio(app: str, server: Callable[..., Geuwsgi]) -> None:
+    """python-engineio looks at the environ, asks for the descriptor before the handshake and waits on it."""
+    started = server(app, "--gevent", "100")
+    with RawClient(H2Socket(socket.create_connection(("127.0.0.1", started.port), 10))) as found:  # type: ignore[arg-type]
+        found.handshake("/socket.io/?EIO=4&transport=websocket")
+        assert (found.event().payload or b"").startswith(b'0{"sid":')
+        found.send(text(b"40"))  # the namespace
+        while not (found.event().payload or b"").startswith(b"40{"):
+            pass
+        found.send(text(b'421["echo","round"]'))
+        while found.event().payload != b'431["round"]':
+            pass
+
+
+def text(message: bytes) -> bytes:
+    """A client's frame."""
+    return bytes((0x81, 0x80 | len(message))) + bytes(4) + message
 
 
 def test_channels(server: Callable[..., Geuwsgi], tmp_path: Path) -> None:
