@@ -59,8 +59,8 @@ def pair(tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("option", ["--https", "--https-socket"])
-def test_requests_and_websockets(server: StartServer, option: str) -> None:
-    running = server("tls.py", option, listen())
+def test_requests_and_websockets(shared_server: StartServer, option: str) -> None:
+    running = shared_server("tls.py", option, listen())
     with requests.Session() as session:
         for _ in range(3):
             answer = session.get(f"https://127.0.0.1:{running.port}/", verify=certificates().ca, timeout=10)
@@ -72,8 +72,8 @@ def test_requests_and_websockets(server: StartServer, option: str) -> None:
     assert f"serving https://127.0.0.1:{running.port}" in running.log
 
 
-def test_curl(server: StartServer) -> None:
-    running = server("tls.py", "--https", listen())
+def test_curl(shared_server: StartServer) -> None:
+    running = shared_server("tls.py", "--https", listen())
     url = f"https://127.0.0.1:{running.port}/"
     for version in ("--tlsv1.2", "--tlsv1.3"):
         command = [find_program("curl"), "-sS", "--fail", "--cacert", certificates().ca, version, "--tls-max", version[-3:], url, url]
@@ -175,8 +175,8 @@ def test_http_to_https(server: StartServer, uwsgi_server: Callable[..., UWSGI]) 
 
 
 @pytest.mark.parametrize("host", ["", "Host: a b", "Host: evil/path", "Host: [::1"])
-def test_http_to_https_without_a_usable_host(server: StartServer, host: str) -> None:
-    running = server("tls.py", "--https", listen(), "--http-to-https", "127.0.0.1:0")
+def test_http_to_https_without_a_usable_host(shared_server: StartServer, host: str) -> None:
+    running = shared_server("tls.py", "--https", listen(), "--http-to-https", "127.0.0.1:0")
     with socket.create_connection(("127.0.0.1", int(running.addresses[1].rpartition(":")[2])), 5) as sock:
         sock.sendall(f"GET / HTTP/1.{1 if host else 0}\r\n{host}{host and chr(13) + chr(10)}\r\n".encode())
         assert sock.recv(1000).startswith(b"HTTP/1.1 400 Bad Request")
@@ -192,11 +192,11 @@ def test_a_reload_reads_the_certificates_again(server: StartServer, pair: tuple[
     certificates().issue("own", "127.0.0.1", folder=tmp_path)
     assert serial(port) == before
     running.signal(signal.SIGHUP)
-    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 10, "the reload")
-    wait_until(lambda: _shown(port) in Path(pair[0]).read_text() and _shown(port), 5, "the new certificate")
     opcode, data = client.recv_data()
     assert (opcode, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
     client.shutdown()
+    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 10, "the reload")
+    wait_until(lambda: _shown(port) in Path(pair[0]).read_text(), 5, "the new certificate")
     assert get(port).ok
 
 
