@@ -26,6 +26,9 @@ class Session(H2Connection):
         largest_head: those from which on a head ends the connection.
     """
 
+    #: How many streams that have ended are remembered. h2's 65,536 would be ten megabytes for each connection that lives long enough.
+    MAX_CLOSED_STREAMS = 1024
+
     def __init__(self, max_streams: int, max_head: int, largest_head: int) -> None:
         super().__init__(
             H2Configuration(
