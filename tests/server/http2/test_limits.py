@@ -253,8 +253,10 @@ def test_applications_of_streams_that_were_reset_are_bounded() -> None:
 
     with site(application, http={"http2_streams": 10}) as found:
         client = found.connect()
-        for _ in range(10):
+        for turn in range(10):
             numbers = [client.ask() for _ in range(10)]
+            if turn < 2:
+                wait_for(lambda expected=10 * (turn + 1): running == expected)  # type: ignore[misc]
             gevent.sleep(0.01)
             for number in numbers:
                 client.h2.reset_stream(number, 8)

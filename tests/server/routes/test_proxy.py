@@ -27,7 +27,7 @@ def ask(server: Server, target: str, body: bytes = b"", **headers: str) -> tuple
         connection.close()
 
 
-@pytest.fixture(params=["http", "uwsgi"])
+@pytest.fixture(params=["http", pytest.param("uwsgi", marks=pytest.mark.differential)])
 def action(request: pytest.FixtureRequest, shared_server: Start, uwsgi_server: Start) -> str:
     """What routes to a backend."""
     if request.param == "http":
