@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.client import Event, RawClient, request
-from tests.conformance.conftest import Endpoint
+from tests.conformance.conftest import ENDPOINTS, Endpoint
 from tests.protocol.wire import TEXT, close_frame, frame
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -66,6 +66,8 @@ BAD: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+# Over HTTP/2 a head like these cannot be sent; tests/server/http2 has its own.
+@pytest.mark.parametrize("endpoint", ENDPOINTS, indirect=True)
 @pytest.mark.parametrize(("status", "changes"), BAD.values(), ids=BAD)
 def test_refused(endpoint: Endpoint, status: int, changes: dict[str, Any]) -> None:
     with RawClient(endpoint.connect()) as client:
