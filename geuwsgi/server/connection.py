@@ -352,6 +352,10 @@ class HTTPConnection:
             self.body = NO_BODY
             if not self.upgraded:
                 self.parser.environ = NOTHING
+        return self._goes_on(response, body)
+
+    def _goes_on(self, response: Response, body: Body) -> bool:
+        """Whether another request may come behind the one that has been served."""
         if self.upgraded:
             return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):

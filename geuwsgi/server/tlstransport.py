@@ -6,8 +6,6 @@ import os
 import ssl
 from typing import Any, Optional, Union
 
-from greenlet import getcurrent
-
 from .stream import ByteStream
 from .tlsstream import TLSStream
 from .transport import LINGER_BYTES, LINGER_SECONDS, READ_SIZE, ClientError, Sweeper, Transport
@@ -42,7 +40,7 @@ class TLSTransport(Transport):
         """As `receive`, before decryption."""
         data = self.stream.take_ciphertext()
         while data is None:
-            self._wait_readable(deadline)
+            self._wait_readable(self.sock.fileno(), deadline)
             data = self.stream.take_ciphertext()
         return data
 
@@ -54,24 +52,9 @@ class TLSTransport(Transport):
     def receive(self, deadline: float, size: int = READ_SIZE) -> bytes:
         data = self.stream.receive(size) if self.stream.held else None
         while data is None:
-            self._wait_readable(deadline)
+            self._wait_readable(self.sock.fileno(), deadline)
             data = self.stream.receive(size)
         return data
-
-    def _wait_readable(self, deadline: float) -> None:
-        if self.reader is not None:
-            raise RuntimeError("another greenlet already waits for bytes of this client")
-        watcher = self._read_watcher
-        if watcher is None:
-            watcher = self._read_watcher = self._hub.loop.io(self.sock.fileno(), 1)
-        me = self.reader = getcurrent()
-        self.read_deadline = deadline
-        watcher.start(me.switch)
-        try:
-            self._hub.switch()
-        finally:
-            watcher.stop()
-            self.reader = None
 
     # -- writing
 

@@ -67,7 +67,7 @@ class Sweeper:
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
-        self.transports: set[Transport] = set()
+        self.transports: set[Waiting] = set()
         self._loop = get_hub().loop
         self._loop.update_now()
         self.now: float = self._loop.now()
@@ -93,39 +93,20 @@ class Sweeper:
             transport.expire(now)
 
 
-class Transport:
-    """One connected socket.
+class Waiting:
+    """A socket's two waits, one for bytes and one for room, and their deadlines.
 
     Args:
-        sock: a gevent socket.
-        sweeper: watches its deadlines until `release` or `close`.
+        sweeper: watches the deadlines until `release`.
 
     Attributes:
-        sock: the gevent socket.
         reader: the greenlet that waits for bytes, or None; `writer` the one that waits for room.
         read_deadline: in the sweeper's time; meaningful while `reader` waits. `write_deadline` alike.
-        broken: the client is known to be gone.
     """
 
-    __slots__ = (
-        "_hub",
-        "_native",
-        "_read_watcher",
-        "_sweeper",
-        "_write_watcher",
-        "broken",
-        "read_deadline",
-        "reader",
-        "sock",
-        "write_deadline",
-        "write_timeout",
-        "writer",
-    )
+    __slots__ = ("_hub", "_read_watcher", "_sweeper", "_write_watcher", "read_deadline", "reader", "write_deadline", "writer")
 
-    def __init__(self, sock: Any, sweeper: Sweeper, write_timeout: float) -> None:
-        self.sock = sock
-        # The socket inside the gevent socket: its calls never wait, and cost one Python frame less.
-        self._native = sock._sock
+    def __init__(self, sweeper: Sweeper) -> None:
         self._sweeper = sweeper
         self._hub: Any = get_hub()
         self._read_watcher: Any = None
@@ -134,9 +115,86 @@ class Transport:
         self.writer: Any = None
         self.read_deadline = 0.0
         self.write_deadline = 0.0
+        sweeper.transports.add(self)
+
+    def _wait_readable(self, fd: int, deadline: float) -> None:
+        """Wait until the kernel has bytes, or says so.
+
+        Raises:
+            TimedOut: the deadline has passed.
+        """
+        if self.reader is not None:
+            raise RuntimeError("another greenlet already waits for bytes of this connection")
+        watcher = self._read_watcher
+        if watcher is None:
+            watcher = self._read_watcher = self._hub.loop.io(fd, 1)
+        me = self.reader = getcurrent()
+        self.read_deadline = deadline
+        watcher.start(me.switch)
+        try:
+            self._hub.switch()
+        finally:
+            watcher.stop()
+            self.reader = None
+
+    def _wait_for_room(self, fd: int, seconds: float) -> None:
+        """Wait until the kernel takes bytes.
+
+        Raises:
+            TimedOut: it took none for so many seconds.
+        """
+        if self.writer is not None:
+            raise RuntimeError("another greenlet already waits to send on this connection")
+        watcher = self._write_watcher
+        if watcher is None:
+            watcher = self._write_watcher = self._hub.loop.io(fd, 2)
+        me = self.writer = getcurrent()
+        self.write_deadline = self._sweeper.now + seconds
+        watcher.start(me.switch)
+        try:
+            self._hub.switch()
+        finally:
+            watcher.stop()
+            self.writer = None
+
+    def expire(self, now: float) -> None:
+        """Raise TimedOut in the greenlets whose wait is over. Runs in the hub."""
+        if self.reader is not None and self.read_deadline < now:
+            self.reader.throw(TimedOut())
+        if self.writer is not None and self.write_deadline < now:
+            self.writer.throw(TimedOut())
+
+    def release(self) -> None:
+        """Stop watching the socket."""
+        self._sweeper.transports.discard(self)
+        for watcher in (self._read_watcher, self._write_watcher):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._read_watcher = self._write_watcher = None
+
+
+class Transport(Waiting):
+    """One connected socket.
+
+    Args:
+        sock: a gevent socket.
+        sweeper: watches its deadlines until `release` or `close`.
+
+    Attributes:
+        sock: the gevent socket.
+        broken: the client is known to be gone.
+    """
+
+    __slots__ = ("_native", "broken", "sock", "write_timeout")
+
+    def __init__(self, sock: Any, sweeper: Sweeper, write_timeout: float) -> None:
+        self.sock = sock
+        # The socket inside the gevent socket: its calls never wait, and cost one Python frame less.
+        self._native = sock._sock
         self.write_timeout = write_timeout
         self.broken = False
-        sweeper.transports.add(self)
+        super().__init__(sweeper)
 
     # -- reading
 
@@ -155,26 +213,15 @@ class Transport:
         Raises:
             TimedOut: the deadline (in the sweeper's time) has passed.
         """
-        if self.reader is not None:
-            raise RuntimeError("another greenlet already waits for bytes of this client")
-        watcher = self._read_watcher
-        if watcher is None:
-            watcher = self._read_watcher = self._hub.loop.io(self.sock.fileno(), 1)
-        me = self.reader = getcurrent()
-        self.read_deadline = deadline
-        watcher.start(me.switch)
-        try:
-            while True:
-                self._hub.switch()
-                try:
-                    return self._native.recv(size)  # type: ignore[no-any-return]
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    return b""
-        finally:
-            watcher.stop()
-            self.reader = None
+        fd = self.sock.fileno()
+        while True:
+            self._wait_readable(fd, deadline)
+            try:
+                return self._native.recv(size)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                continue
+            except OSError:
+                return b""
 
     def left(self) -> bool:
         """Whether the client has closed. Bytes that it has sent stay where they are, and do not hide it."""
@@ -275,35 +322,17 @@ class Transport:
         Raises:
             TimedOut: there was none for `write_timeout` seconds.
         """
-        if self.writer is not None:
-            raise RuntimeError("another greenlet already waits to send to this client")
-        watcher = self._write_watcher
-        if watcher is None:
-            watcher = self._write_watcher = self._hub.loop.io(self.sock.fileno(), 2)
-        me = self.writer = getcurrent()
-        self.write_deadline = self._sweeper.now + self.write_timeout
-        watcher.start(me.switch)
         try:
-            self._hub.switch()
+            self._wait_for_room(self.sock.fileno(), self.write_timeout)
         except TimedOut:
             self.broken = True
             raise ClientError(f"the client has taken nothing for {self.write_timeout:g} seconds") from None
-        finally:
-            watcher.stop()
-            self.writer = None
 
     def _lost(self, error: OSError) -> ClientError:
         self.broken = True
         return ClientError(f"the client has closed the connection ({error.strerror or error})")
 
     # -- the end
-
-    def expire(self, now: float) -> None:
-        """Raise TimedOut in the greenlets whose wait is over. Runs in the hub."""
-        if self.reader is not None and self.read_deadline < now:
-            self.reader.throw(TimedOut())
-        if self.writer is not None and self.write_deadline < now:
-            self.writer.throw(TimedOut())
 
     def linger(self) -> None:
         """Tell the client that nothing more comes, and read for a moment what it still sends."""
@@ -331,15 +360,6 @@ class Transport:
         self.release()
         family = self.sock.family
         return SocketStream(self.sock.detach(), family)
-
-    def release(self) -> None:
-        """Stop watching the socket."""
-        self._sweeper.transports.discard(self)
-        for watcher in (self._read_watcher, self._write_watcher):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
-        self._read_watcher = self._write_watcher = None
 
     def close(self) -> None:
         """Close the socket."""

@@ -57,13 +57,7 @@ class FrontConnection(HTTPConnection):
             self.body = NO_BODY
             if not self.upgraded:
                 self.parser.environ = NOTHING
-        if self.upgraded:
-            return False
-        if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
-            return True
-        if not body.ended or self.parser.has_unread or self.transport.receive_now():
-            self._linger()
-        return False
+        return self._goes_on(response, body)
 
 
 class StatsConnection(HTTPConnection):

@@ -1,7 +1,6 @@
 """One connection to a backend.
 
-Apart from `transport.Transport`, which is a client's: here the socket is made, waiting may be cut short by what the other side says,
-and whose fault an error is has to be told apart.
+Apart from `transport.Transport`, which is a client's: here the socket is made, and whose fault an error is has to be told apart.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import gevent
-from gevent import get_hub
 from gevent.monkey import get_original
-from greenlet import getcurrent
 
 from ...errors import ProtocolError
-from ..transport import TimedOut
+from ..transport import TimedOut, Waiting
 
 if TYPE_CHECKING:
     from ..transport import Sweeper
@@ -50,7 +47,7 @@ class Unreachable(BackendError):
     """No connection: nothing has been sent, and another backend may be asked."""
 
 
-class Link:
+class Link(Waiting):
     """A connection to a backend. Made by `connect`; the first `send` finds out whether it is really there.
 
     Args:
@@ -63,26 +60,9 @@ class Link:
     Attributes:
         native: the plain socket.
         reused: another request was on it before.
-        reader, writer, read_deadline, write_deadline: as the sweeper wants them.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_connect_timeout",
-        "_hub",
-        "_read_watcher",
-        "_sweeper",
-        "_write_watcher",
-        "backend",
-        "idle_since",
-        "native",
-        "read_deadline",
-        "reader",
-        "reused",
-        "timeout",
-        "write_deadline",
-        "writer",
-    )
+    __slots__ = ("__weakref__", "_connect_timeout", "backend", "idle_since", "native", "reused", "timeout")
 
     def __init__(self, native: Any, backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout: float) -> None:
         self.native = native
@@ -90,16 +70,8 @@ class Link:
         self.timeout = timeout
         self.reused = False
         self.idle_since = 0.0
-        self.reader: Any = None
-        self.writer: Any = None
-        self.read_deadline = 0.0
-        self.write_deadline = 0.0
         self._connect_timeout = connect_timeout
-        self._sweeper = sweeper
-        self._hub: Any = get_hub()
-        self._read_watcher: Any = None
-        self._write_watcher: Any = None
-        sweeper.transports.add(self)  # type: ignore[arg-type]  # what it looks at is here
+        super().__init__(sweeper)
 
     # -- writing
 
@@ -133,22 +105,13 @@ class Link:
             self._connect_timeout = 0
 
     def _wait_writable(self) -> None:
-        watcher = self._write_watcher
-        if watcher is None:
-            watcher = self._write_watcher = self._hub.loop.io(self.native.fileno(), 2)
         seconds = self._connect_timeout or self.timeout
-        me = self.writer = getcurrent()
-        self.write_deadline = self._sweeper.now + seconds
-        watcher.start(me.switch)
         try:
-            self._hub.switch()
+            self._wait_for_room(self.native.fileno(), seconds)
         except TimedOut:
             if self._connect_timeout:
                 raise Unreachable(f"{self.backend.name} does not answer within {seconds:g} seconds", late=True) from None
             raise BackendError(f"{self.backend.name} has taken nothing for {seconds:g} seconds", late=True) from None
-        finally:
-            watcher.stop()
-            self.writer = None
 
     def _lost(self, error: OSError) -> BackendError:
         if self._connect_timeout:
@@ -177,24 +140,12 @@ class Link:
             TimedOut: nothing came in that time.
             BackendError: it has broken the connection off.
         """
-        watcher = self._read_watcher
-        if watcher is None:
-            watcher = self._read_watcher = self._hub.loop.io(self.native.fileno(), 1)
-        me = self.reader = getcurrent()
-        self.read_deadline = self._sweeper.now + seconds
-        watcher.start(me.switch)
-        try:
-            while True:
-                self._hub.switch()
-                try:
-                    return self.native.recv(READ_SIZE)  # type: ignore[no-any-return]
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    raise self._broken_off(error) from None
-        finally:
-            watcher.stop()
-            self.reader = None
+        deadline = self._sweeper.now + seconds
+        while True:
+            self._wait_readable(self.native.fileno(), deadline)
+            data = self.receive_now()
+            if data is not None:
+                return data
 
     def receive_now(self) -> Optional[bytes]:
         """What the kernel holds; None when it holds nothing, b"" when the backend has ended.
@@ -212,13 +163,6 @@ class Link:
     def _broken_off(self, error: OSError) -> BackendError:
         return BackendError(f"{self.backend.name} has broken the connection off ({reason(error)})")
 
-    def expire(self, now: float) -> None:
-        """Raise TimedOut in the greenlets whose wait is over. Runs in the hub."""
-        if self.reader is not None and self.read_deadline < now:
-            self.reader.throw(TimedOut())
-        if self.writer is not None and self.write_deadline < now:
-            self.writer.throw(TimedOut())
-
     # -- the end
 
     def hurry(self) -> None:
@@ -232,15 +176,6 @@ class Link:
             self.native.shutdown(stdlib_socket.SHUT_RDWR)
         except OSError:
             pass
-
-    def release(self) -> None:
-        """Let go of the socket, which somebody else takes over."""
-        self._sweeper.transports.discard(self)
-        for watcher in (self._read_watcher, self._write_watcher):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
-        self._read_watcher = self._write_watcher = None
 
     def close(self) -> None:
         self.release()
