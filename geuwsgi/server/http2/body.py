@@ -30,7 +30,7 @@ class HTTP2Body(Body):
         self._position = 0
 
     @property
-    def ended(self) -> bool:  # type: ignore[override]
+    def ended(self) -> bool:  # type: ignore[override]  # an attribute there, which is set; here the stream knows
         return self._stream.ended and not self._stream.has_unread
 
     @property
