@@ -176,7 +176,8 @@ class RuledResponse(Response):
         if answer is None:
             # `break:` alone, or what stands before it: the head as it is, and no body, as in uWSGI.
             # Only where the application has begun is there a head and nothing prepared.
-            status, lines = (context.prepared, []) if self._head is None or context.prepared else (self._head.lines[0], self._head.lines[1:])
+            head = self._head
+            status, lines = (context.prepared, []) if head is None or context.prepared else (head.lines[0], head.lines[1:])
             headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines) if name.lower() != "content-length"]
             body, context.text = context.text, b""
             context.respond(status, headers, body)
