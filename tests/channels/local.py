@@ -82,10 +82,11 @@ class Client:
 
     def hear(self, count: int, deadline: float = 20.0) -> list[bytes]:
         """Wait until so many messages have come; all of them so far."""
-        with gevent.Timeout(deadline, AssertionError(f"{len(self.payloads())} of {count} messages")):
+        with gevent.Timeout(deadline, False):
             while len(self.payloads()) < count:
                 gevent.sleep(0.001)
-        return self.payloads()
+        assert len(self.messages) >= count, f"{len(self.messages)} of {count} messages"
+        return self.messages
 
     def vanish(self) -> None:
         """The peer is gone."""
@@ -122,6 +123,13 @@ def make_hub(directory: Optional[Path] = None, **settings: Any) -> ChannelHub:
     hub = ChannelHub(chosen, spread) if directory is None else ChannelHub(chosen, spread, lambda ways: UnixBackend(str(directory), ways))
     hub.start()
     return hub
+
+
+def served(hub: ChannelHub, name: str) -> None:
+    """Wait until nothing stands in line in a channel any more: each member has got each message, or it was dropped."""
+    with gevent.Timeout(20):
+        while name in hub._channels and hub._channels[name].line is not None:
+            gevent.sleep(0.001)
 
 
 def crash(hub: ChannelHub) -> None:

@@ -11,7 +11,7 @@ import pytest
 from geuwsgi.channels.hub import DIRECT, ChannelHub
 from geuwsgi.channels.queue import Queue
 from geuwsgi.channels.settings import ChannelSettings
-from tests.channels.local import Client, clients, make_hub
+from tests.channels.local import Client, clients, make_hub, served
 
 TEXT = 1
 Make = Callable[..., Client]
@@ -31,7 +31,7 @@ def fill(hub: ChannelHub, count: int, size: int, *readers: Client) -> list[bytes
         gevent.sleep(1e-9)
         for reader in readers:
             reader.read()
-    gevent.sleep(0.01)
+    served(hub, "room")
     return published
 
 
