@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 import httptools
 
 from ..errors import HTTPError
+from .head import HeadParser
 
 BAD_REQUEST = "400 Bad Request"
 URI_TOO_LONG = "414 URI Too Long"
@@ -69,74 +70,29 @@ def environ_key(name: bytes) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 
 
-class RequestParser:
+class RequestParser(HeadParser):
     """Parses one request head after another.
 
     Args:
-        template: what every environ of this connection holds; copied for each request. No HTTP_ or CONTENT_ keys.
-        limit: the largest head in bytes, request line and final empty line included.
-
-    Attributes:
-        environ: of the last complete head.
-        content_length: bytes of its body; -1 when the body is chunked.
-        keep_alive: whether the client lets the connection live on.
-        expect_continue: the client waits for a 100 before it sends the body.
-        http11: the request is HTTP/1.1, not HTTP/1.0.
-        head_size: bytes of the last head.
-        header_count: header fields in it.
-        started: bytes of a head have come that is not complete yet.
+        template: as `HeadParser` has it; no HTTP_ or CONTENT_ keys.
+        limit: the request line and the final empty line count as well.
     """
 
-    __slots__ = (
-        "_blank",
-        "_complete",
-        "_dropped",
-        "_limit",
-        "_llhttp",
-        "_problem",
-        "_tail",
-        "_template",
-        "_unread",
-        "_url",
-        "_valid_host",
-        "content_length",
-        "environ",
-        "expect_continue",
-        "head_size",
-        "header_count",
-        "http11",
-        "keep_alive",
-        "started",
-    )
+    __slots__ = ("_blank", "_complete", "_llhttp", "_problem", "_tail", "_url", "_valid_host")
 
     def __init__(self, template: dict[str, Any], limit: int) -> None:
-        self._template = template
-        self._limit = limit
+        super().__init__(template, limit)
         self._llhttp: Any = None
-        self._unread = b""
         self._tail = b""
         self._url = b""
         self._blank = 0
         self._complete = False
         self._problem = ""
         self._valid_host = ""
-        self.environ: dict[str, Any] = {}
-        self.content_length = 0
-        self.keep_alive = False
-        self.expect_continue = False
-        self.http11 = True
-        self.head_size = 0
-        self.header_count = 0
-        self.started = False
 
     # -- bytes in, a head out
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes of the connection while a head is awaited; True when it is complete.
-
-        Raises:
-            HTTPError: the bytes are not a request that can be served. The connection is of no use after that.
-        """
         if self.started:
             return self._feed_on(data)
         if data[0] <= 13:
@@ -189,31 +145,8 @@ class RequestParser:
         self._check_unfinished()
         return False
 
-    def feed_unread(self) -> bool:
-        """Go on with the bytes that came behind the last message; True when they hold a complete head."""
-        data = self._unread
-        if not data:
-            return False
-        self._unread = b""
-        return self.feed(data)
-
-    def take_unread(self) -> bytes:
-        """The bytes that came behind what has been parsed; they are the caller's from now on."""
-        data = self._unread
-        self._unread = b""
-        return data
-
-    def put_back(self, data: bytes) -> None:
-        """Give bytes back that the caller took and did not need."""
-        self._unread = data
-
-    @property
-    def has_unread(self) -> bool:
-        return bool(self._unread)
-
     def close(self) -> None:
-        """No more bytes will come. llhttp, which holds on to this object, is let go of, so that no cycle is left to the collector."""
-        self._llhttp = None
+        self._llhttp = None  # which holds on to this object: no cycle is left to the collector
 
     # -- llhttp's callbacks. What they raise would arrive wrapped, so they note problems instead.
 

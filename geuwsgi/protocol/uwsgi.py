@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import HTTPError
+from .head import HeadParser
 from .http import BAD_REQUEST, HEADERS_TOO_LARGE, NOT_IMPLEMENTED
 
 #: A request for a WSGI application.
@@ -59,20 +60,6 @@ def packet(modifier1: int, block: bytes = b"", modifier2: int = 0) -> bytes:
         raise ValueError(f"no packet: {error}") from None
 
 
-def encode_vars(variables: dict[str, str]) -> bytes:
-    """The block of a request.
-
-    Args:
-        variables: with characters of latin-1 only, each of which stands for a byte.
-    """
-    parts: list[bytes] = []
-    for item in variables.items():
-        for text in item:
-            data = text.encode("latin-1")
-            parts += (len(data).to_bytes(2, "little"), data)
-    return b"".join(parts)
-
-
 def decode_vars(block: bytes) -> dict[str, str]:
     """The variables in a block, in order; bytes become characters of latin-1, as PEP 3333 wants them.
 
@@ -113,68 +100,29 @@ def _joined(key: str, before: str, value: str) -> str:
     return value
 
 
-class PacketParser:
+class PacketParser(HeadParser):
     """Parses the packet at the beginning of a connection; what comes behind it is the body of the request, or websocket frames.
 
-    It has the face of `RequestParser`, so that a connection can have either.
+    A connection carries one request, so `keep_alive` stays False; so does `expect_continue`, which the front server has answered.
 
     Args:
-        template: what every environ of this connection holds. Variables replace it, but nothing that belongs to the server ("wsgi.input").
-        limit: the largest block in bytes (`--buffer-size`).
+        template: as `HeadParser` has it. Variables replace it, but nothing that belongs to the server ("wsgi.input").
+        limit: of the block (`--buffer-size`).
 
     Attributes:
         modifier1: of the packet: WSGI or another constant of this module. `modifier2` alike.
         block: the bytes of a packet that is no request, b"" of one that is.
-        environ: of a request.
-        content_length: bytes of its body; -1 when the body comes as it was, chunked.
-        keep_alive: False: a connection carries one request.
-        expect_continue: False: the front server has answered that.
-        http11: the client speaks HTTP/1.1 or better.
-        head_size: bytes of the block.
-        header_count: variables in it.
-        started: bytes have come that are no complete packet yet.
     """
 
-    __slots__ = (
-        "_buffer",
-        "_limit",
-        "_template",
-        "_unread",
-        "block",
-        "content_length",
-        "environ",
-        "expect_continue",
-        "head_size",
-        "header_count",
-        "http11",
-        "keep_alive",
-        "modifier1",
-        "modifier2",
-        "started",
-    )
+    __slots__ = ("_buffer", "block", "modifier1", "modifier2")
 
     def __init__(self, template: dict[str, Any], limit: int) -> None:
-        self._template = template
-        self._limit = limit
+        super().__init__(template, limit)
         self._buffer = bytearray()
-        self._unread = b""
         self.block = b""
         self.modifier1 = self.modifier2 = 0
-        self.environ: dict[str, Any] = {}
-        self.content_length = 0
-        self.keep_alive = False
-        self.expect_continue = False
-        self.http11 = True
-        self.head_size = 0
-        self.header_count = 0
-        self.started = False
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes of the connection; True when the packet is complete.
-
-        Raises:
-            HTTPError: they are no packet, or no request that can be served. The connection is of no use after that.
-        """
         buffer = self._buffer
         buffer += data
         self.started = True
@@ -205,23 +153,6 @@ class PacketParser:
     def feed_unread(self) -> bool:
         """False: there is no second packet."""
         return False
-
-    def take_unread(self) -> bytes:
-        """The bytes that came behind the packet; they are the caller's from now on."""
-        data = self._unread
-        self._unread = b""
-        return data
-
-    def put_back(self, data: bytes) -> None:
-        """Give bytes back that the caller took and did not need."""
-        self._unread = data
-
-    @property
-    def has_unread(self) -> bool:
-        return bool(self._unread)
-
-    def close(self) -> None:
-        """No more bytes will come."""
 
     # -- a request
 

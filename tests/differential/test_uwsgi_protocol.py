@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import pytest
 
-from geuwsgi.protocol.uwsgi import encode_vars, packet
+from geuwsgi.protocol.uwsgi import packet
 from tests.harness.ports import free_ports
+from tests.protocol.packets import encode_vars
 
 pytestmark = pytest.mark.differential
 

@@ -14,9 +14,10 @@ from typing import Any, Callable
 
 from geuwsgi.errors import HTTPError
 from geuwsgi.protocol.proxy import ProxyError, ProxyHeader, parse
-from geuwsgi.protocol.uwsgi import WSGI, WSGI_WITH_SCRIPT_NAME, PacketParser, encode_vars, packet
+from geuwsgi.protocol.uwsgi import WSGI, WSGI_WITH_SCRIPT_NAME, PacketParser, packet
 from tests.fuzz.heads import spoil
 from tests.fuzz.running import Finding, main
+from tests.protocol.packets import encode_vars
 from tests.protocol.wire import cut
 
 LIMIT = 600

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geuwsgi.errors import HTTPError
-from geuwsgi.protocol.uwsgi import PING, WSGI_WITH_SCRIPT_NAME, PacketParser, decode_vars, encode_vars, packet
+from geuwsgi.protocol.uwsgi import PING, WSGI_WITH_SCRIPT_NAME, PacketParser, decode_vars, packet
+from tests.protocol.packets import encode_vars
 from tests.protocol.wire import cut
 
 TEMPLATE = {

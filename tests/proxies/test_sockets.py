@@ -14,12 +14,13 @@ from typing import Any, Callable
 import pytest
 import requests
 
-from geuwsgi.protocol.uwsgi import encode_vars, packet
+from geuwsgi.protocol.uwsgi import packet
 from tests.harness.clients import client_factory
 from tests.harness.haproxy import HAProxy
 from tests.harness.nginx import PROXY_PASS, UWSGI_PASS, Nginx
 from tests.harness.wait import wait_until
 from tests.process.probing import PROBE
+from tests.protocol.packets import encode_vars
 
 REQUEST = packet(
     0, encode_vars({"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "PATH_INFO": "/", "QUERY_STRING": "2", "SERVER_PROTOCOL": "HTTP/1.1"})

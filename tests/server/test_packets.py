@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from geuwsgi.protocol.uwsgi import encode_vars, packet
+from geuwsgi.protocol.uwsgi import packet
 from geuwsgi.server import packets
+from tests.protocol.packets import encode_vars
 from tests.server import serving as serving_module
 from tests.server.serving import PLAIN, serving
 
