@@ -20,9 +20,12 @@ _LEFT_OUT = frozenset(
     ]
 )
 
+#: Sizes as they stand in a packet. Like everything in it they are characters of latin-1 here, which become bytes all at once.
+_SIZES = [chr(size & 255) + chr(size >> 8) for size in range(256)]
+
 #: Keys as they stand in a packet; "" for what is no variable. Names come from clients, so there is a bound.
 _MAX_CACHED = 2048
-_keys: dict[str, bytes] = {}
+_keys: dict[str, str] = {}
 
 
 def encode_request(
@@ -40,23 +43,6 @@ def encode_request(
     Raises:
         ValueError: the variables do not fit into a packet.
     """
-    try:
-        return _encode(environ, modifier1, modifier2, length, extra)
-    except OverflowError:
-        raise ValueError(f"a uwsgi packet holds {MAX_SIZE} bytes, and one variable of the request has more") from None
-
-
-def _encode(environ: Mapping[str, Any], modifier1: int, modifier2: int, length: Optional[int], extra: Iterable[tuple[str, str]]) -> bytes:
-    parts = [b""]
-    for name, value in environ.items():
-        if type(value) is not str:
-            continue
-        key = _keys.get(name)
-        if key is None:
-            key = _key(name)
-        if key:
-            data = value.encode("latin-1")
-            parts += key, len(data).to_bytes(2, "little"), data
     if length is None:
         length_text = environ.get("CONTENT_LENGTH") or ""
     else:
@@ -66,23 +52,37 @@ def _encode(environ: Mapping[str, Any], modifier1: int, modifier2: int, length: 
             extra = [*extra, ("HTTP_TRANSFER_ENCODING", "chunked")]
     if length_text:
         extra = [*extra, ("CONTENT_LENGTH", length_text)]
+    parts: list[str] = []
+    for name, value in environ.items():
+        if type(value) is not str:
+            continue
+        key = _keys.get(name)
+        if key is None:
+            key = _key(name)
+        if key:
+            size = len(value)
+            parts += (key, _SIZES[size] if size < 256 else _size(size), value)
     for name, value in extra:
-        data = value.encode("latin-1")
-        parts += _sized(name), len(data).to_bytes(2, "little"), data
-    size = sum(map(len, parts))
+        parts += (_sized(name), _sized(value))
+    block = "".join(parts).encode("latin-1")
+    size = len(block)
     if size > MAX_SIZE:
         raise ValueError(f"a uwsgi packet holds {MAX_SIZE} bytes, and the variables of the request take {size}")
-    parts[0] = bytes((modifier1, size & 255, size >> 8, modifier2))
-    return b"".join(parts)
+    return bytes((modifier1, size & 255, size >> 8, modifier2)) + block
 
 
-def _key(name: str) -> bytes:
-    found = b"" if name in _LEFT_OUT or not name.isupper() else _sized(name)
+def _key(name: str) -> str:
+    found = "" if name in _LEFT_OUT or not name.isupper() else _sized(name)
     if len(_keys) < _MAX_CACHED and len(name) <= 64:
         _keys[name] = found
     return found
 
 
-def _sized(name: str) -> bytes:
-    data = name.encode("latin-1")
-    return len(data).to_bytes(2, "little") + data
+def _sized(text: str) -> str:
+    return _size(len(text)) + text
+
+
+def _size(size: int) -> str:
+    if size > MAX_SIZE:
+        raise ValueError(f"a uwsgi packet holds {MAX_SIZE} bytes, and one variable of the request has more")
+    return chr(size & 255) + chr(size >> 8)
