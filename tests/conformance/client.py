@@ -105,7 +105,7 @@ class RawClient:
         deadline: seconds that any one wait may take.
     """
 
-    def __init__(self, sock: socket.socket, deadline: float = 10.0) -> None:
+    def __init__(self, sock: socket.socket, deadline: float = 20.0) -> None:
         self.sock = sock
         self.deadline = deadline
         self._buffer = bytearray()

@@ -42,7 +42,7 @@ class Peer:
         self.sock = gevent.socket.socket()
         if receive_buffer:
             self.sock.setsockopt(gevent.socket.SOL_SOCKET, gevent.socket.SO_RCVBUF, receive_buffer)
-        self.sock.settimeout(10)
+        self.sock.settimeout(20)
         self.sock.connect(address)
         self.sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
         context = context or certificates().context()

@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, address: Any, family: int) -> None:
         self.sock = gevent.socket.socket(family)
-        self.sock.settimeout(10)
+        self.sock.settimeout(20)
         self.sock.connect(address)
         self.buffer = b""
 
@@ -157,7 +157,19 @@ def serving(application: Application, address: str = "127.0.0.1:0", http: Any = 
         server.stop(2)
 
 
-def wait_for(condition: Callable[[], Any], what: str = "", deadline: float = 5.0) -> None:
+def still(figure: Callable[[], Any], what: str = "", deadline: float = 20.0) -> Any:
+    """Let the server run until a figure has been the same in ten looks, some time apart; the figure."""
+    end = time.monotonic() + deadline
+    last, same = figure(), 0
+    while same < 10:
+        assert time.monotonic() < end, f"not at rest within {deadline} s: {what}"
+        gevent.sleep(0.02)
+        now = figure()
+        last, same = now, same + 1 if now == last else 0
+    return last
+
+
+def wait_for(condition: Callable[[], Any], what: str = "", deadline: float = 20.0) -> None:
     """Let the server run until a condition holds."""
     end = time.monotonic() + deadline
     while not condition():
