@@ -62,7 +62,7 @@ class H2Client:
     """
 
     def __init__(self, address: Any, settings: Optional[dict[SettingCodes, int]] = None) -> None:
-        self.sock = gevent.socket.create_connection(address, timeout=10)
+        self.sock = gevent.socket.create_connection(address, timeout=20)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="latin-1"))
         self.h2.config.validate_outbound_headers = False
         self.h2.config.normalize_outbound_headers = False

@@ -55,8 +55,8 @@ def test_the_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert int(first["headers"]) == len(answer.headers)
     assert int(first["head"]) == len(answer.status) + 2 + sum(len(k) + len(v) + 4 for k, v in answer.headers.items()) + 2
     assert (first["switches"], first["core"]) == ("1", "0")
-    assert abs(time.mktime(time.strptime(first["date"])) - time.time()) < 5
-    assert 45 <= int(second["msecs"]) < 5000
+    assert abs(time.mktime(time.strptime(first["date"])) - time.time()) < 60
+    assert 45 <= int(second["msecs"]) < 60_000
     for line, environ in zip((first, second), environs):
         # What the uwsgi packet of this request would hold.
         assert int(line["vars"]) == 2 * len(environ)

@@ -161,7 +161,7 @@ def test_continue_is_sent_when_the_body_is_first_read() -> None:
     go = gevent.event.Event()
 
     def read(body: Any) -> Any:
-        go.wait(5)
+        go.wait(60)
         return body.read(1), body.read()
 
     with serving(reading(read)) as server:
@@ -171,7 +171,7 @@ def test_continue_is_sent_when_the_body_is_first_read() -> None:
         client.sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             client.sock.recv(1)
-        client.sock.settimeout(5)
+        client.sock.settimeout(20)
         go.set()
         assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"abc")
@@ -291,11 +291,11 @@ def test_a_client_that_stalls_is_answered_408(kind: str, capfd: pytest.CaptureFi
 
 
 def test_a_slow_client_is_not_a_stalled_one() -> None:
-    with serving(reading(lambda body: body.read()), http={"socket_timeout": 0.2}) as server:
+    with serving(reading(lambda body: body.read()), http={"socket_timeout": 1.0}) as server:
         client = server.connect()
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n")
         for octet in b"dripping":
-            gevent.sleep(0.06)
+            gevent.sleep(0.15)
             client.send(bytes([octet]))
         assert client.answer().body == b"b'dripping'"
 
@@ -379,17 +379,17 @@ def test_without_waiting() -> None:
         while chunk is None:
             gevent.sleep(0.001)
             steps.put(1)
-            chunk = found.get(timeout=5)
+            chunk = found.get(timeout=20)
         return chunk
 
     with serving(reading(read)) as server:
         client = server.connect()
         client.send(CHUNKED % b"/")
         steps.put(1)
-        assert found.get(timeout=5) is None
+        assert found.get(timeout=20) is None
         client.send(b"3\r\na")
         steps.put(1)
-        assert found.get(timeout=5) is None
+        assert found.get(timeout=20) is None
         client.send(b"bc\r\n")
         assert poll() == b"abc"
         client.send(b"0\r\n\r\n")
@@ -411,7 +411,7 @@ def test_a_chunk_that_does_not_come_in_time() -> None:
     with serving(reading(read)) as server:
         client = server.connect()
         client.send(CHUNKED % b"/")
-        assert late.wait(5)
+        assert late.wait(20)
         client.send(chunked(b"abc"))
         assert client.answer().body == b"('TimeoutError', b'abc')"
 

@@ -277,7 +277,7 @@ def test_a_client_that_does_not_read_is_given_up(capfd: pytest.CaptureFixture[st
     with serving(application, http={"socket_timeout": 0.1}) as server:
         client = server.connect()
         client.send(GET % 1)
-        assert ended.wait(5)
+        assert ended.wait(20)
         wait_for(lambda: not server.server.connections, "the connection to be closed")
     log = capfd.readouterr().err.splitlines()
     assert log == ["127.0.0.1: GET /1: the client has taken nothing for 0.1 seconds"]
@@ -285,10 +285,10 @@ def test_a_client_that_does_not_read_is_given_up(capfd: pytest.CaptureFixture[st
 
 def test_a_slow_application_is_nobodys_fault() -> None:
     def application(environ: Any, start_response: Any) -> Any:
-        gevent.sleep(0.3)
+        gevent.sleep(1.3)
         return echo(environ, start_response)
 
-    with serving(application, http={"socket_timeout": 0.05, "headers_timeout": 0.05, "keepalive": 0.05}) as server:
+    with serving(application, http={"socket_timeout": 1, "headers_timeout": 1, "keepalive": 1}) as server:
         assert server.ask("/slow").body == b"GET /slow "
 
 
@@ -315,7 +315,7 @@ def test_cores_are_small_numbers_and_used_again() -> None:
 
     def application(environ: Any, start_response: Any) -> Any:
         if environ["PATH_INFO"] == "/wait":
-            go.wait(5)
+            go.wait(60)
         start_response("200 OK", [PLAIN])
         return [str(environ["uwsgi.core"]).encode()]
 

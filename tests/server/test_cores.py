@@ -34,7 +34,7 @@ def test_a_line_is_served_in_order() -> None:
     cores.release(core)
     # Who comes now comes last, although a core was just given back.
     line.append(gevent.spawn(take, "d"))
-    gevent.joinall(line, timeout=5, raise_error=True)
+    gevent.joinall(line, timeout=20, raise_error=True)
     assert order == list("abcd")
     assert cores.waiting == 0
     assert cores.acquire() == 0
@@ -55,7 +55,7 @@ def test_who_is_killed_in_line_takes_no_core_along(when: str) -> None:
         # The core is on its way to a greenlet that is killed at the same moment.
         waiting.kill(block=False)
         cores.release(core)
-        waiting.join(5)
+        waiting.join(20)
     gevent.idle()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         assert cores.acquire() == 0

@@ -159,7 +159,7 @@ def test_who_comes_and_goes_is_no_news(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_stalled_handshake_costs_its_own_time_only(capfd: pytest.CaptureFixture[str]) -> None:
-    with serving_tls(told, http={"headers_timeout": 0.3}) as server:
+    with serving_tls(told, http={"headers_timeout": 2}) as server:
         hello = Peer(server.address, shake=False)
         with pytest.raises(ssl.SSLWantReadError):
             hello.ssl.do_handshake()
@@ -174,15 +174,15 @@ def test_a_stalled_handshake_costs_its_own_time_only(capfd: pytest.CaptureFixtur
         wait_for(lambda: len(server.server.connections) <= 1, "the end of all of them")
         for client in stalled:
             client.rest()
-    assert set(_log(capfd).splitlines()) == {"127.0.0.1: the TLS handshake did not end within 0.3 seconds"}
+    assert set(_log(capfd).splitlines()) == {"127.0.0.1: the TLS handshake did not end within 2 seconds"}
 
 
 def test_a_stalled_handshake_does_not_hold_up_the_end() -> None:
     with serving_tls(told) as server:
         server.plain().send(b"\x16\x03\x01\x02")
         wait_for(lambda: server.server.connections, "the connection")
-        with gevent.Timeout(1.5):
-            server.server.stop(1)
+        with gevent.Timeout(20):
+            server.server.stop(60)
 
 
 def test_a_handshake_that_drips_in() -> None:

@@ -43,7 +43,7 @@ def folder() -> Iterator[Path]:
 
 def connects(family: int, address: Any) -> bool:
     with socket.socket(family) as client:
-        client.settimeout(5)
+        client.settimeout(20)
         client.connect(address)
     return True
 

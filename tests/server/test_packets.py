@@ -145,7 +145,7 @@ def test_what_is_no_packet(data: bytes, status: int, line: str, capfd: pytest.Ca
 
 @pytest.mark.parametrize("data", [b"\x00", request()[:-1]])
 def test_half_a_packet(data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
-    with serving(echo, http={"headers_timeout": 0.1}) as server:
+    with serving(echo, http={"headers_timeout": 1.0}) as server:
         client = server.connect()
         client.send(data)
         client.sock.shutdown(1)

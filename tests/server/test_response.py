@@ -108,7 +108,7 @@ def test_each_piece_is_sent_when_it_is_yielded() -> None:
 
     def pieces(environ: Any) -> Iterator[bytes]:
         yield b"first"
-        go.wait(5)
+        go.wait(60)
         yield b"second"
 
     with serving(app_of(pieces)) as server:

@@ -265,7 +265,7 @@ def test_compression_does_not_wait_for_more() -> None:
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [PLAIN, ("ETag", '"a"'), ("Accept-Ranges", "bytes")])
         yield b"event\n"
-        again.wait(5)
+        again.wait(60)
         yield b"last\n"
 
     with ruled("route-run = gzip:", application) as server:
