@@ -89,7 +89,7 @@ def test_leaving_ends_a_wait(requests: Any, hub: ChannelHub) -> None:
         waiting = gevent.spawn(wait)
         gevent.sleep(0)
         uwsgi.channel_leave("room")
-        return waiting.get(timeout=2)
+        return waiting.get(timeout=20)
 
     assert requests.call(talk) == "unable to receive channel message"
 

@@ -222,7 +222,7 @@ def test_locks(install: Install) -> None:
         order.append(name + " out")
         uwsgi.unlock(1)
 
-    gevent.joinall([gevent.spawn(work, name) for name in "ab"], raise_error=True, timeout=5)
+    gevent.joinall([gevent.spawn(work, name) for name in "ab"], raise_error=True, timeout=20)
     assert order == ["a in", "a out", "b in", "b out"]
     assert not any(map(uwsgi.is_locked, (0, 1, 2)))
     for name in ("lock", "unlock", "is_locked"):

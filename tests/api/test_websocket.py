@@ -29,7 +29,7 @@ def talked(talk: Callable[[dict[str, Any]], Any], data: bytes = b"", events: int
         return []
 
     with serving(application) as server:
-        client = RawClient(server.connect().sock, 5)
+        client = RawClient(server.connect().sock, 20)
         client.handshake(key=KEY, **changes)
         client.send(data)
         seen: list[Event] = []
@@ -187,7 +187,7 @@ def test_arguments_as_text_or_bytes(kind: Callable[[str], Any]) -> None:
         return []
 
     with serving(application) as server:
-        client = RawClient(server.connect().sock, 5)
+        client = RawClient(server.connect().sock, 20)
         response = client.handshake(key=KEY, sec_websocket_protocol="other, chat")
         assert response.get("sec-websocket-origin") == "http://here"
         assert response.get("sec-websocket-protocol") == "chat"
@@ -251,7 +251,7 @@ def test_a_context_wins_over_the_greenlet() -> None:
         return []
 
     with serving(application) as server:
-        clients = [RawClient(server.connect().sock, 5) for _ in range(2)]
+        clients = [RawClient(server.connect().sock, 20) for _ in range(2)]
         for client in clients:
             client.handshake()
         assert [clients[0].event() for _ in range(3)] == [
@@ -276,7 +276,7 @@ def test_a_context_from_outside_any_request() -> None:
         return []
 
     with serving(application) as server:
-        client = RawClient(server.connect().sock, 5)
+        client = RawClient(server.connect().sock, 20)
         client.handshake()
         client.send(frame(PING))
         assert client.event() == Event("pong")

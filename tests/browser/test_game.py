@@ -145,7 +145,7 @@ def test_two_pages_play_a_match(server: Callable[..., Any], pair: Any, artifacts
     grace.keys("keyup", "ArrowRight")
     # And in the end they agree on where everybody is.
     for slot in (0, 1):
-        wait_until(lambda slot=slot: ada.where(slot) == grace.where(slot), 5, "the same place on both pages")
+        wait_until(lambda slot=slot: ada.where(slot) == grace.where(slot), 20, "the same place on both pages")
     # Talk.
     grace.driver.find_element(By.ID, "words").send_keys("<i>good luck</i>" + Keys.ENTER)
     ada.until("return document.querySelector('#log').textContent.includes('<i>good luck</i>')")
@@ -210,7 +210,7 @@ def play_from_afar(near: str, far: str, pair: Any) -> None:
     assert first < 120, "the own player waits for nobody"
     assert len(corrections) <= 2, corrections  # a stalled machine may be corrected once
     assert ada.run("return bombertab.world.pending.length") == 0
-    wait_until(lambda: grace.where(0) == (x, y), 5, f"Grace sees Ada at {(x, y)}")
+    wait_until(lambda: grace.where(0) == (x, y), 20, f"Grace sees Ada at {(x, y)}")
     # The others are drawn on their way, not in jumps: between two frames hardly more than a tick's way.
     jumps = grace.driver.execute_async_script(
         """
@@ -362,7 +362,7 @@ def test_the_same_page_plays_the_classic_game(server: Callable[..., Any], pair: 
     ada.keys("keyup", "ArrowRight")
     for player in (ada, grace):
         player.until("return bombertab.world.me.alive")
-    wait_until(lambda: ada.where(0) == grace.where(0), 5, "the same place on both pages")
+    wait_until(lambda: ada.where(0) == grace.where(0), 20, "the same place on both pages")
     ada.keys("keydown", "Space")
     grace.until("return bombertab.world.bombs.size === 1")
     grace.until("return bombertab.world.flames.size > 0")

@@ -21,7 +21,7 @@ def get(server: Geuwsgi, path: str) -> None:
 
 
 def count_is(member: Member, name: str, number: int) -> None:
-    wait_until(lambda: member.call("count", name) == number, 5, f"{number} members")
+    wait_until(lambda: member.call("count", name) == number, 20, f"{number} members")
 
 
 def test_everybody_hears_everything_once(channel_server: Start, members: Connect) -> None:

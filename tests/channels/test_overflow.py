@@ -111,7 +111,7 @@ def test_the_applications_own_frames_stay(client: Make) -> None:
     for payload in own:
         writer.send_message(TEXT, payload)
         hub.publish("room", TEXT, b"channel")
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while writer.size:
             slow.read()
             gevent.sleep(0.001)
@@ -129,7 +129,7 @@ def test_close(client: Make, others: Any) -> None:
     fill(hub, 60, 3000, *readers)
     assert hub.local_count("room") == len(readers)
     assert not slow.connection.open
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not slow.read() or slow.frames[-1][0] != 0x88:
             gevent.sleep(0.001)
     *messages, (_, reason) = slow.frames
@@ -184,11 +184,11 @@ def test_waiting_for_a_queue() -> None:
     gevent.sleep(0)
     queue.put(b"1")
     queue.put(b"2")
-    gevent.joinall(waiting[:2], timeout=2)
+    gevent.joinall(waiting[:2], timeout=20)
     assert sorted(greenlet.value for greenlet in waiting if greenlet.ready()) == [b"1", b"2"]
     queue.put(b"last")
     queue.close()
-    gevent.joinall(waiting, timeout=2)
+    gevent.joinall(waiting, timeout=20)
     assert sorted(greenlet.value for greenlet in waiting) == [b"1", b"2", b"last"]
     assert queue.get(None) is None
 
@@ -204,6 +204,6 @@ def test_a_deadline_is_one_however_often_somebody_else_is_faster() -> None:
             gevent.sleep(0.01)
 
     snatching = gevent.spawn(snatch)
-    late.join(1)
+    late.join(20)
     assert late.ready()
     snatching.kill()

@@ -151,7 +151,7 @@ class World:
 
     def settle(self) -> None:
         """Wait until all has come that must."""
-        with gevent.Timeout(2, False):
+        with gevent.Timeout(20, False):
             while any(member.must - set(member.heard()) for member in self.everybody()):
                 gevent.sleep(0.001)
         self.check()

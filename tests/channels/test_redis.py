@@ -36,7 +36,7 @@ class PrivateRedis(Program):
     def __init__(self, folder: Path, *options: str) -> None:
         argv = [find_program("redis-server"), *options, "--save", "", "--appendonly", "no", "--dir", str(folder), "--bind", "127.0.0.1"]
         super().__init__(argv, folder / f"redis-{time.monotonic()}.log", folder)
-        wait_until(self._is_ready, 10, "redis-server")
+        wait_until(self._is_ready, 20, "redis-server")
 
     def _is_ready(self) -> bool:
         self.check_alive()
@@ -131,7 +131,7 @@ def test_subscribed_while_somebody_is_there(start: StartServer, members: Connect
         connections = [entry for entry in client.client_list() if int(entry["sub"])]
         assert len([entry for entry in connections if int(entry["sub"]) >= 22]) == 1, "one connection for all"
         member.call("leave", "room-3")
-        wait_until(lambda: client.pubsub_numsub("s:room-3")[0][1] == 0, 5, "unsubscribed")
+        wait_until(lambda: client.pubsub_numsub("s:room-3")[0][1] == 0, 20, "unsubscribed")
         # In and out and in again ends with being in.
         for _ in range(5):
             member.call("join", "room-3")
@@ -140,7 +140,7 @@ def test_subscribed_while_somebody_is_there(start: StartServer, members: Connect
         client.publish("s:room-3", "still heard")
         assert member.hear() == ["still heard"]
         member.close()
-        wait_until(lambda: client.pubsub_channels("s:room*") == [], 5, "unsubscribed")
+        wait_until(lambda: client.pubsub_channels("s:room*") == [], 20, "unsubscribed")
 
 
 @pytest.mark.parametrize("way", ["killed", "stopped"])
@@ -178,7 +178,7 @@ def test_redis_goes_away_and_comes_back(
     for running in (one, other):
         running.wait_log("channels: Redis is back", 15)
         assert running.log.count("channels: Redis is gone") == 1
-    wait_until(lambda: here[0].call("count", "room") == 4, 10, "both are subscribed again")
+    wait_until(lambda: here[0].call("count", "room") == 4, 20, "both are subscribed again")
     lost = here[0].call("channels")["room"]["lost"]
     assert 0 < lost <= sent
     assert f"channels: Redis is back; {lost} messages did not reach other hosts meanwhile" in one.log
@@ -203,7 +203,7 @@ def test_redis_comes_after_the_server(start: StartServer, members: Connect, priv
     assert "channels: Redis is not there" in running.log
     private_redis("--port", str(port))
     running.wait_log("channels: Redis is back", 15)
-    wait_until(lambda: publish(url, "room", "remote") == 1, 5, "subscribed")
+    wait_until(lambda: publish(url, "room", "remote") == 1, 20, "subscribed")
     heard_by_all(room, ["remote"])
 
 
@@ -224,7 +224,7 @@ def test_history_reaches_a_server_where_nobody_was(start: StartServer, members: 
     for number in range(5):
         here.call("send", "room", str(number))
     with redis.Redis.from_url(redis_server.url) as client:
-        wait_until(lambda: client.lrange("geuwsgi:\x00history:room", -1, -1)[0].endswith(b"4"), 5, "what was said last")
+        wait_until(lambda: client.lrange("geuwsgi:\x00history:room", -1, -1)[0].endswith(b"4"), 20, "what was said last")
     late = members(other, 1, "room")
     assert late.hear(3) == ["2", "3", "4"]
     here.call("send", "room", "live")
@@ -300,7 +300,7 @@ def test_a_user_who_may_not(start: StartServer, members: Connect, private_redis:
     for number in range(3):
         room[0].call("send", "room", str(number))
         assert room[1].hear() == [str(number)]
-    wait_until(lambda: room[0].call("channels")["room"]["lost"] == 3, 5, "three lost")
+    wait_until(lambda: room[0].call("channels")["room"]["lost"] == 3, 20, "three lost")
     assert running.log.count("channels: Redis refuses to publish") == 1
 
 

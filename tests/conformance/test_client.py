@@ -22,7 +22,7 @@ Pair = tuple[RawClient, socket.socket]
 def pair() -> Iterator[Pair]:
     """A client and the server's end of its connection."""
     ours, theirs = socket.socketpair()
-    with RawClient(ours, 5) as client, theirs:
+    with RawClient(ours, 20) as client, theirs:
         yield client, theirs
 
 
@@ -108,7 +108,7 @@ def test_what_is_right(pair: Pair) -> None:
 
 def test_a_reset_is_told_from_an_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = RawClient(socket.create_connection(listener.getsockname()), 5)
+        client = RawClient(socket.create_connection(listener.getsockname()), 20)
         server, _ = listener.accept()
         with client:
             client.send(b"never read")
@@ -142,7 +142,7 @@ def played(case: Case, *answers: bytes) -> str:
         thread = threading.Thread(target=serve)
         thread.start()
         result = play(case, lambda: socket.create_connection(listener.getsockname()), 5)
-        thread.join(5)
+        thread.join(20)
     return result.grade
 
 

@@ -129,7 +129,7 @@ def test_the_real_uwsgi_says_the_same(
 ) -> None:
     theirs = scripted_match(enter, uwsgi_server(None, *ARGUMENTS, env={"REDIS_URL": redis_server.url}), "same")
     with redis.Redis.from_url(redis_server.url) as client:
-        wait_until(lambda: client.pubsub_numsub("classic:same")[0][1] == 0, 10, "the end of the first match: both servers use this Redis")
+        wait_until(lambda: client.pubsub_numsub("classic:same")[0][1] == 0, 20, "the end of the first match: both servers use this Redis")
     ours = scripted_match(enter, classic, "same")
     for our, their in zip(ours, theirs):
         assert [message["c"] for message in our] == [message["c"] for message in their]

@@ -292,4 +292,4 @@ def test_without_static_options_the_application_sends_the_page(server: Callable[
 def test_a_wrong_rate_is_told(server: Callable[..., Geuwsgi]) -> None:
     game = server(None, *ARGUMENTS, "--set", "bombertab-rate=fast", expect_log=["bombertab-rate = fast: a whole number", "Traceback"])
     assert requests.get(game.url + "/stats", timeout=10).status_code == 500
-    wait_until(lambda: "bombertab-rate = fast" in game.log, 5)
+    wait_until(lambda: "bombertab-rate = fast" in game.log, 20)

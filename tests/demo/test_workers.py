@@ -33,7 +33,7 @@ def stats(server: Geuwsgi, workers: int) -> dict[int, Any]:
             found[figures["worker"]] = figures
             return len(found) == workers
 
-        wait_until(complete, 10, f"figures of {workers} workers")
+        wait_until(complete, 20, f"figures of {workers} workers")
     return found
 
 
@@ -100,7 +100,7 @@ def test_all_at_once_agree_on_one_room(server: Callable[..., Geuwsgi], open_page
             page.lost(0.02)  # takes in what came: each has to hear that its room has moved
         return all(len(page.seats) == 6 for page in pages)
 
-    wait_until(all_seated, 10, "six seats in one room")
+    wait_until(all_seated, 20, "six seats in one room")
     assert len(owners(game, 3, "rush")) == 1
 
 
@@ -115,7 +115,7 @@ def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_pag
     for page in left:
         page.hello("fragile", "again", token=page.token)
         page.expect("welcome")
-    wait_until(lambda: len(owners(game, 2, "fragile")) == 1, 10)
+    wait_until(lambda: len(owners(game, 2, "fragile")) == 1, 20)
     assert sorted(page.slot for page in left) == list(range(len(left)))  # type: ignore[type-var]
     assert sum(figures["abroad"] for figures in stats(game, 2).values()) == 0, "the room is where they are"
 
@@ -137,11 +137,11 @@ def test_a_worker_that_restarts_hands_its_rooms_over(server: Callable[..., Geuws
     pages = [open_page(game, "reload", f"P{number}", hue=number * 60) for number in range(4)]
     game.signal(signal.SIGHUP)
     for page in pages:
-        wait_until(page.lost, 10, "the end of the connection")
+        wait_until(page.lost, 20, "the end of the connection")
         assert page.closed is not None
         assert page.closed[0] == 1012
     again = [open_page(game, "reload", f"P{number}", hue=number * 60) for number in range(4)]
-    wait_until(lambda: all(page.lost(0.02) or len(page.seats) == 4 for page in again), 10, "four seats in the room")
+    wait_until(lambda: all(page.lost(0.02) or len(page.seats) == 4 for page in again), 20, "four seats in the room")
 
 
 def test_who_opened_the_room_leaves(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:

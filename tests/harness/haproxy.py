@@ -54,7 +54,7 @@ class HAProxy(Program):
                 configuration.write_text(_DEFAULTS + listens)
             super().__init__([program, "-db", "-f", str(configuration)], folder / "haproxy.log", folder)
             try:
-                wait_until(self._is_ready, 10, "HAProxy")
+                wait_until(self._is_ready, 20, "HAProxy")
                 return
             except ProgramDied:
                 if attempt == 4:

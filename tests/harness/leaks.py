@@ -50,4 +50,4 @@ class LeakCheck:
             more = len(greenlets() - self.greenlets), sorted(sockets() - self.sockets)
             return f"{more[0]} greenlets, sockets {more[1]}" if any(more) else ""
 
-        wait_until(lambda: not left(), 2, f"leaked: {left()}")
+        wait_until(lambda: not left(), 20, f"leaked: {left()}")

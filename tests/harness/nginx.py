@@ -96,7 +96,7 @@ class Nginx(Program):
             configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers, user=user))
             super().__init__([program, "-c", str(configuration), "-p", str(folder)], folder / "nginx.log", folder)
             try:
-                wait_until(self._is_ready, 10, "nginx")
+                wait_until(self._is_ready, 20, "nginx")
                 return
             except ProgramDied:
                 if attempt == 4:

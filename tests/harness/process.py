@@ -52,7 +52,7 @@ class Program:
         """All that it has logged so far."""
         return self.log_path.read_text("utf-8", "replace")
 
-    def wait_log(self, text: str, deadline: float = 10.0) -> str:
+    def wait_log(self, text: str, deadline: float = 20.0) -> str:
         """Wait until the log holds `text`; the whole log."""
         wait_until(lambda: text in self.log, deadline, f"{text!r} in the log of {self.argv[0]}")
         return self.log
@@ -93,7 +93,7 @@ class Program:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, deadline: float = 10.0) -> int:
+    def wait(self, deadline: float = 20.0) -> int:
         """Wait for its end; the exit status (negative: the signal)."""
         return self.process.wait(deadline)
 
@@ -108,7 +108,7 @@ class Program:
                 continue
         self.process.wait(10)
 
-    def interrupt(self, deadline: float = 10.0) -> tuple[int, float]:
+    def interrupt(self, deadline: float = 20.0) -> tuple[int, float]:
         """Send SIGINT, as Ctrl-C does; the exit status and the seconds that it took."""
         start = time.monotonic()
         if self.process.poll() is None:

@@ -28,7 +28,7 @@ class RedisServer(Program):
             argv = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
             super().__init__(argv, folder / "redis.log", folder)
             try:
-                wait_until(self._is_ready, 10, "redis-server")
+                wait_until(self._is_ready, 20, "redis-server")
                 break
             except ProgramDied:
                 if attempt == 4:

@@ -28,7 +28,7 @@ class UWSGIRouter(Program):
             argv = [program, "--master", "--http", f"127.0.0.1:{self.port}", "--http-to", address, "--http-websockets", *arguments]
             super().__init__(argv, folder / "router.log", folder)
             try:
-                wait_until(self._is_ready, 10, "uWSGI's router")
+                wait_until(self._is_ready, 20, "uWSGI's router")
                 return
             except ProgramDied:
                 if attempt == 4:

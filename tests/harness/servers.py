@@ -105,7 +105,7 @@ class Geuwsgi(Server):
         """
         try:
             if self.process.poll() is None:
-                wait_until(lambda: not self.extra_descriptors(), 5, "descriptors of clients that left: " + self.extra_descriptors())
+                wait_until(lambda: not self.extra_descriptors(), 20, "descriptors of clients that left: " + self.extra_descriptors())
             status, _ = self.interrupt()
             left = self.relatives()
             assert not left, f"processes left behind: {left}"

@@ -8,7 +8,7 @@ from typing import Callable, TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], deadline: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], deadline: float = 20.0, what: str = "") -> T:
     """Call `condition` until it returns something true, and return that.
 
     Args:

@@ -71,7 +71,7 @@ def test_is_connected(client: H2Client) -> None:
     client.until(lambda: client.answers[number].body == b"waiting")
     client.h2.reset_stream(number, 8)
     client.flush()
-    wait_until(lambda: b"('left', True)" in client.get("/seen").body, 5, "the application to notice")
+    wait_until(lambda: b"('left', True)" in client.get("/seen").body, 20, "the application to notice")
 
 
 @pytest.mark.parametrize(("path", "body"), [("/suspend", b"woken"), ("/logvar", b"me"), ("/", b"True True")])

@@ -88,7 +88,7 @@ def test_the_environ_is_uwsgis(server: StartServer, uwsgi_server: Callable[..., 
     seen = []
     ours, (theirs,) = server("tls.py", "--https", f"127.0.0.1:0,{files}", "--https-export-cert").port, free_ports(1)
     uwsgi_server("tls.py", "--https", f"127.0.0.1:{theirs},{files}", "--https-export-cert")
-    wait_until(lambda: accepts(theirs), 10, "uWSGI's router")
+    wait_until(lambda: accepts(theirs), 20, "uWSGI's router")
     for port in (ours, theirs):
         found = []
         for cert in (certificates().client, None):
@@ -162,7 +162,7 @@ def test_http_to_https(server: StartServer, uwsgi_server: Callable[..., UWSGI]) 
     ours = server("tls.py", "--https", listen(), "--http-to-https", "127.0.0.1:0,8443", "--http-to-https", "127.0.0.1:0")
     (theirs,) = free_ports(1)
     uwsgi_server("tls.py", "--https", listen(), "--http-to-https", f"127.0.0.1:{theirs},8443")
-    wait_until(lambda: accepts(theirs), 10, "uWSGI's router")
+    wait_until(lambda: accepts(theirs), 20, "uWSGI's router")
     ports = [int(address.rpartition(":")[2]) for address in ours.addresses[1:]]
     for target in ("/", "/a/b?c=d&e=%20", "/a//b"):
         answers = []
@@ -195,8 +195,8 @@ def test_a_reload_reads_the_certificates_again(server: StartServer, pair: tuple[
     opcode, data = client.recv_data()
     assert (opcode, int.from_bytes(data[:2], "big")) == (websocket.ABNF.OPCODE_CLOSE, 1012)
     client.shutdown()
-    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 10, "the reload")
-    wait_until(lambda: _shown(port) in Path(pair[0]).read_text(), 5, "the new certificate")
+    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 20, "the reload")
+    wait_until(lambda: _shown(port) in Path(pair[0]).read_text(), 20, "the new certificate")
     assert get(port).ok
 
 
@@ -219,7 +219,7 @@ def test_a_reload_with_certificates_that_do_not_belong_together(server: StartSer
     assert serial(running.port) == before
     Path(pair[1]).write_bytes(kept)
     running.signal(signal.SIGHUP)
-    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 10, "the reload")
+    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 20, "the reload")
     assert get(running.port).ok
 
 
@@ -228,7 +228,7 @@ def test_a_new_worker_reads_the_certificates_again(server: StartServer, pair: tu
     certificates().issue("own", "127.0.0.1", folder=tmp_path)
     for worker in psutil.Process(running.pid).children():
         worker.kill()
-    wait_until(lambda: _shown(running.port) in Path(pair[0]).read_text(), 10, "the new certificate")
+    wait_until(lambda: _shown(running.port) in Path(pair[0]).read_text(), 20, "the new certificate")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
@@ -245,7 +245,7 @@ def test_a_key_that_only_root_may_read() -> None:
         before = serial(running.port)
         assert "cannot be read" not in running.log
         running.signal(signal.SIGHUP)
-        wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2 or "cannot execute" in running.log, 10, "the reload")
+        wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2 or "cannot execute" in running.log, 20, "the reload")
         if "cannot execute" not in running.log:  # an interpreter below /root is for root only
             assert f"{key} cannot be read any more (Permission denied)" in running.log
         assert serial(running.port) == before
@@ -261,7 +261,7 @@ def test_a_certificate_for_localhost(server: StartServer, run_geuwsgi: Run, tmp_
         answer = requests.get(f"https://{host}:{running.port}/", verify=str(tmp_path / "ca.pem"), timeout=10)
         assert answer.json()["wsgi.url_scheme"] == "https"
     running.signal(signal.SIGHUP)
-    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 10, "the reload")
+    wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 20, "the reload")
     assert serial(running.port) == shown  # nobody has to accept it again
     failed = run_geuwsgi("--https-dev", "127.0.0.1:0", "--wsgi-file", "x.py", env={"PATH": ""})
     assert failed.returncode == 1

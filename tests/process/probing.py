@@ -50,7 +50,7 @@ def ask_all(server: Geuwsgi, expression: str, workers: int) -> list[Any]:
         return len(answers) == workers
 
     try:
-        wait_until(everybody, 10, f"an answer of all {workers} workers")
+        wait_until(everybody, 20, f"an answer of all {workers} workers")
     finally:
         for sock in held:
             sock.close()
@@ -77,4 +77,4 @@ def other_workers(server: Geuwsgi, before: list[psutil.Process], count: int) -> 
         now = workers(server)
         return now if len(now) == count and not old & {process.pid for process in now} else []
 
-    return wait_until(changed, 10, f"{count} other workers")
+    return wait_until(changed, 20, f"{count} other workers")

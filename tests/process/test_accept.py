@@ -85,7 +85,7 @@ def test_a_new_worker_takes_what_its_predecessor_left(server: StartServer, app: 
     victim.kill()
     other_workers(running, [victim], 4)
     # The new one has nothing, the others 50 each.
-    wait_until(lambda: whose(connect(running, 1))["1"], 5, "the new worker")
+    wait_until(lambda: whose(connect(running, 1))["1"], 20, "the new worker")
     assert whose(connect(running, 40))["1"] >= 35
     for sock in held:
         sock.close()
@@ -136,4 +136,4 @@ class TestReusePort:
             sock.settimeout(10)
             sock.connect("\0gt-reuse")
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            wait_until(lambda: sock.recv(4096)[-1:] in b"12", 5, "an answer")
+            wait_until(lambda: sock.recv(4096)[-1:] in b"12", 20, "an answer")

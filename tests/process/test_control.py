@@ -31,7 +31,7 @@ def app(tmp_path: Path) -> str:
 
 
 def number_of_workers(server: Geuwsgi, count: int) -> None:
-    wait_until(lambda: len(workers(server)) == count, 10, f"{count} workers")
+    wait_until(lambda: len(workers(server)) == count, 20, f"{count} workers")
 
 
 class TestSignals:
@@ -41,7 +41,7 @@ class TestSignals:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             before = len(running.log)
             running.signal(number)
-            wait_until(lambda: running.log[before:].count("peak memory") == 2, 5, "both workers")  # noqa: B023 - called at once
+            wait_until(lambda: running.log[before:].count("peak memory") == 2, 20, "both workers")  # noqa: B023 - called at once
             log = running.log[before:]
             assert re.search(rf"master \(pid: {running.pid}\): 2 of 2 workers, 0 on their way out, \d requests served\n", log)
 
@@ -58,7 +58,7 @@ class TestSignals:
                 return True
             return False
 
-        wait_until(unanswered, 5, "the pause")
+        wait_until(unanswered, 20, "the pause")
         with socket.create_connection(("127.0.0.1", running.port), timeout=10) as client:
             client.sendall(b"GET /?1 HTTP/1.1\r\nHost: x\r\n\r\n")
             running.signal(signal.SIGTSTP)
@@ -119,28 +119,28 @@ class TestFifo:
         logged("no longer paused")
         pidfile.unlink()
         self.send(fifo, "P")
-        wait_until(pidfile.exists, 5, "the pidfile")
+        wait_until(pidfile.exists, 20, "the pidfile")
         log.rename(tmp_path / "log.1")
         self.send(fifo, "l")
-        wait_until(log.exists, 5, "the new log file")
+        wait_until(log.exists, 20, "the new log file")
         ask(running, "'after'")
         logged("'after'")
         self.send(fifo, "x")
         logged("master-fifo: no command 'x'")
         self.send(fifo, "q")
-        assert running.wait(5) == 0
+        assert running.wait(20) == 0
 
     def test_several_pipes(self, server: StartServer, app: str, tmp_path: Path) -> None:
         first, second = tmp_path / "first", tmp_path / "second"
         running = server(None, "--wsgi-file", app, "--master-fifo", str(first), "--master-fifo", str(second))
         self.send(first, "1")
-        wait_until(second.exists, 5, "the second pipe")
+        wait_until(second.exists, 20, "the second pipe")
         self.send(second, "s")
         running.wait_log("1 of 1 workers")
         self.send(second, "7")
         running.wait_log("master-fifo: there is no pipe number 7")
         self.send(second, "Q")
-        assert running.wait(5) == 0
+        assert running.wait(20) == 0
 
     def test_a_file_that_is_no_pipe(self, run_geuwsgi: Run, app: str, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
@@ -161,7 +161,7 @@ class TestPidfiles:
         assert run_geuwsgi("--resume", pidfile).returncode == 0
         running.wait_log("no longer paused")
         assert run_geuwsgi(f"--stop={pidfile}").returncode == 0
-        assert running.wait(5) == 0
+        assert running.wait(20) == 0
         result = run_geuwsgi("--stop", pidfile)
         assert result.returncode == 1
         assert f"geuwsgi: command line: --stop = {pidfile}: there is no process {running.pid} any more" in result.stderr

@@ -35,7 +35,7 @@ def children(server: Geuwsgi, word: str) -> list[psutil.Process]:
 
 
 def one_child(server: Geuwsgi, word: str) -> psutil.Process:
-    return wait_until(lambda: children(server, word), 10, f"a process named {word}")[0]
+    return wait_until(lambda: children(server, word), 20, f"a process named {word}")[0]
 
 
 def gone(process: psutil.Process) -> bool:
@@ -53,7 +53,7 @@ def test_redis_runs_as_long_as_the_server(server: StartServer, tmp_path: Path) -
     # Before the application is loaded, so that it can be connected to from there.
     assert log.index(f'[uwsgi-daemons] spawning "{command}"') < log.index("WSGI app 0")
     redis = one_child(running, "redis-server")
-    wait_until(lambda: os.path.exists(socket_path), 10, "Redis's socket")
+    wait_until(lambda: os.path.exists(socket_path), 20, "Redis's socket")
     status, seconds = running.interrupt()
     assert status == 0
     assert seconds < 2
@@ -64,7 +64,7 @@ def test_redis_runs_as_long_as_the_server(server: StartServer, tmp_path: Path) -
 
 def test_several(server: StartServer) -> None:
     running = server(APP, "--attach-daemon", "sleep 1001", "--attach-daemon", "sleep 1002; true")
-    wait_until(lambda: len(children(running, "sleep")) == 2, 10, "both")
+    wait_until(lambda: len(children(running, "sleep")) == 2, 20, "both")
     assert {process.cmdline()[1] for process in children(running, "sleep")} == {"1001", "1002"}
 
 
@@ -72,7 +72,7 @@ def test_its_surroundings(server: StartServer, tmp_path: Path) -> None:
     report = tmp_path / "report"
     command = f"(readlink /proc/self/fd/*; echo value=$VALUE; pwd) > {report}.tmp; mv {report}.tmp {report}; sleep 1000"
     running = server(APP, "--attach-daemon", command, "--env", "VALUE=set", "--chdir", str(tmp_path))
-    wait_until(report.exists, 10, "the daemon's report")
+    wait_until(report.exists, 20, "the daemon's report")
     lines = report.read_text().splitlines()
     assert lines[0] == "/dev/null"
     assert not any(line.startswith(("socket:", "pipe:", "anon_inode")) for line in lines), lines
@@ -94,7 +94,7 @@ def test_one_that_is_killed_comes_back(server: StartServer) -> None:
     first = one_child(running, "sleep")
     first.send_signal(signal.SIGSEGV)
     running.wait_log("was killed by SIGSEGV")
-    second = wait_until(lambda: [process for process in children(running, "sleep") if process.pid != first.pid], 10, "the second one")[0]
+    second = wait_until(lambda: [process for process in children(running, "sleep") if process.pid != first.pid], 20, "the second one")[0]
     assert 'respawning "exec sleep 1000"' in running.log
     assert second.pid != first.pid
 
@@ -114,7 +114,7 @@ def test_a_command_that_is_not_there(server: StartServer) -> None:
 
 def test_a_stubborn_one_is_killed_after_three_seconds(server: StartServer) -> None:
     running = server(APP, "--attach-daemon", "trap '' TERM; sleep 1000 & sleep 1000; true")
-    wait_until(lambda: len(children(running, "sleep")) == 2, 10, "both sleepers")
+    wait_until(lambda: len(children(running, "sleep")) == 2, 20, "both sleepers")
     start = time.monotonic()
     status, _ = running.interrupt()
     assert status == 0
@@ -128,7 +128,7 @@ def test_a_server_that_is_killed_leaves_no_orphan(server: StartServer, command: 
     one_child(running, "sleep")
     running.signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
-    wait_until(lambda: not running.relatives(), 5, "the daemon's end")
+    wait_until(lambda: not running.relatives(), 20, "the daemon's end")
 
 
 def test_it_makes_the_server_its_own_master(server: StartServer) -> None:
@@ -145,7 +145,7 @@ class TestAttachDaemon2:
         running = server(APP, "--attach-daemon2", daemon)
         running.wait_log(str(tmp_path) + "\n")
         running.signal(signal.SIGHUP)
-        wait_until((tmp_path / "reloads").exists, 10, "the signal of the reload")
+        wait_until((tmp_path / "reloads").exists, 20, "the signal of the reload")
         running.wait_log("Gracefully killing worker 1")
         touched.touch()
         running.wait_log("ended with status 3")
@@ -187,9 +187,9 @@ class TestSmartDaemons:
         # Without the mark of the test in its environment, by which the harness finds what a server has left behind.
         command = f"{pidfile} echo $$ > {pidfile}; exec env -i sleep 1004"
         running = server(APP, "--smart-attach-daemon2", command)
-        wait_until(lambda: pidfile.exists() and pidfile.read_text(), 10, "the pidfile")
+        wait_until(lambda: pidfile.exists() and pidfile.read_text(), 20, "the pidfile")
         daemon = psutil.Process(int(pidfile.read_text()))
-        wait_until(lambda: daemon.name() == "sleep", 5, "its command")
+        wait_until(lambda: daemon.name() == "sleep", 20, "its command")
         assert daemon.ppid() != running.pid
         assert running.interrupt()[0] == 0
         again = server(APP, "--smart-attach-daemon2", command)
@@ -200,11 +200,11 @@ class TestSmartDaemons:
     def test_one_that_has_gone_is_started_again(self, server: StartServer, pidfile: Path) -> None:
         command = f"echo $$ > {pidfile}; exec env -i sleep 1005"
         running = server(APP, "--attach-daemon2", f"cmd={command},pidfile={pidfile},freq=0.2")
-        first = int(wait_until(lambda: pidfile.exists() and pidfile.read_text(), 10, "the pidfile"))
+        first = int(wait_until(lambda: pidfile.exists() and pidfile.read_text(), 20, "the pidfile"))
         running.wait_log(f"(pid: {first})")
         os.kill(first, signal.SIGKILL)
         running.wait_log("respawning")
-        wait_until(lambda: int(pidfile.read_text() or first) != first, 5, "another one")
+        wait_until(lambda: int(pidfile.read_text() or first) != first, 20, "another one")
 
     def test_a_command_is_missing(self, run_geuwsgi: Callable[..., Any]) -> None:
         result = run_geuwsgi("--http", "127.0.0.1:0", "--smart-attach-daemon", "/tmp/pid")

@@ -128,4 +128,4 @@ class TestTheApplicationsOwnLimit:
     def test_a_blocked_worker(self, server: StartServer, app: str) -> None:
         running = server(None, "--master", "--wsgi-file", app, expect_log=["Harakiri: the request has not let others run"])
         assert get(running, "uwsgi.set_user_harakiri(1), all(True for _ in iter(int, 1))").status_code == 500
-        wait_until(lambda: ask(running, "7") == 7, 5, "an answer")
+        wait_until(lambda: ask(running, "7") == 7, 20, "an answer")

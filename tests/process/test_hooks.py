@@ -38,7 +38,7 @@ class TestMoments:
         arguments = [argument for phase in reversed(PHASES) for argument in (f"--hook-{phase}", f"print:now {phase}")]
         running = server(None, "--master", "-p", "2", "--wsgi-file", app, "--exec-as-user", "echo from a command; pwd", *arguments)
         running.wait_log("now accepting1-once")
-        wait_until(lambda: running.log.count("now accepting\n") == 2, 5, "both workers")
+        wait_until(lambda: running.log.count("now accepting\n") == 2, 20, "both workers")
         running.wait_log("now master-start")
         said = re.findall(r"^now (.*)", running.log, re.MULTILINE)
         # What the master says once its workers run, and what they say, come in either order.
@@ -51,7 +51,7 @@ class TestMoments:
             in running.log
         )
         workers(running)[0].kill()
-        wait_until(lambda: running.log.count("now accepting\n") == 3, 5, "its successor")
+        wait_until(lambda: running.log.count("now accepting\n") == 3, 20, "its successor")
         assert running.log.count("now accepting-once\n") == 2
         running.interrupt()
         assert "now as-user-atexit" in running.log

@@ -75,7 +75,7 @@ class TestWhatTheApplicationSees:
             told = ask(running, "[worker['requests'] for worker in uwsgi.workers()], [worker['rss'] for worker in uwsgi.workers()]")
             return sum(told[0]) >= 11 and min(told[1]) > 1_000_000
 
-        wait_until(requests_of_both, 5, "what both have served")
+        wait_until(requests_of_both, 20, "what both have served")
 
     def test_post_fork_hooks(self, server: StartServer, probe: str) -> None:
         append(
@@ -104,7 +104,7 @@ class TestWhatTheApplicationSees:
             for beats, _ in ask_all(running, "beats[0], time.sleep(0.05)", 2):
                 assert beats > 0
         first = ask_all(running, "beats[0]", 2)
-        wait_until(lambda: all(now > then for now, then in zip(ask_all(running, "beats[0]", 2), first)), 5, "the thread's going on")
+        wait_until(lambda: all(now > then for now, then in zip(ask_all(running, "beats[0]", 2), first)), 20, "the thread's going on")
         assert ask_all(running, "gevent.get_hub().threadpool.apply(os.getpid) == os.getpid()", 2) == [True, True]
         assert ask_all(running, "__import__('subprocess').check_output(['echo', 'x'])", 2) == [b"x\n"] * 2
 
@@ -116,7 +116,7 @@ class TestDeaths:
         victim.kill()
         running.wait_log("Respawned uWSGI worker 1 (new pid: ")
         assert f"DAMN ! worker 1 (pid: {victim.pid}) died, killed by signal 9 (SIGKILL) :( trying respawn ..." in running.log
-        wait_until(lambda: len(workers(running)) == 2, 5, "two workers")
+        wait_until(lambda: len(workers(running)) == 2, 20, "two workers")
         assert other in workers(running)
         told = ask_all(running, "[(worker['pid'], worker['respawn_count']) for worker in uwsgi.workers()]", 2)[0]
         assert told == [(workers(running)[1].pid, 1), (other.pid, 0)]
@@ -164,16 +164,16 @@ class TestDeaths:
         try:
             before = (running.descriptors(), psutil.Process(running.pid).memory_info().rss)
             for turn in range(6):
-                victims = wait_until(lambda: workers(running) if len(workers(running)) == 3 else [], 5, "three workers")
+                victims = wait_until(lambda: workers(running) if len(workers(running)) == 3 else [], 20, "three workers")
                 victims[turn % 3].kill()
                 done = answered[0]
-                wait_until(lambda: answered[0] > done + 20, 10, "answers")  # noqa: B023 - called at once
+                wait_until(lambda: answered[0] > done + 20, 20, "answers")  # noqa: B023 - called at once
         finally:
             stop.set()
             for thread in threads:
                 thread.join()
         assert not refused
-        wait_until(lambda: running.log.count("Respawned") == 6, 5, "the last one")
+        wait_until(lambda: running.log.count("Respawned") == 6, 20, "the last one")
         assert running.descriptors() == before[0]
         assert psutil.Process(running.pid).memory_info().rss < before[1] + 2_000_000
 
@@ -194,7 +194,7 @@ class TestDeaths:
         assert client.recv_data()[1][:2] == (1001).to_bytes(2, "big")
         client.shutdown()
         assert running.wait() == -signal.SIGKILL
-        wait_until(lambda: not running.relatives(), 5, "the workers' end")
+        wait_until(lambda: not running.relatives(), 20, "the workers' end")
         assert running.log.count("the master is gone, ending") == 2
 
 
@@ -272,7 +272,7 @@ class TestEnd:
             running.wait_log("SIGINT received, stopping")
             running.signal(signal.SIGINT)
             assert running.wait(2) == 1
-        wait_until(lambda: not running.relatives(), 5, "everybody's end")
+        wait_until(lambda: not running.relatives(), 20, "everybody's end")
         assert not pidfile.exists()
 
     def test_while_workers_load_the_application(self, server: StartServer, probe: str, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class TestUsers:
         assert ask(running, "os.getuid(), os.geteuid(), os.getgid(), os.getgroups()") == wanted
         assert log.stat().st_uid == pidfile.stat().st_uid == 0
         assert (folder / "app.sock").stat().st_uid == NOBODY.pw_uid
-        wait_until(lambda: (folder / "user").exists() and (folder / "user").read_text(), 5, "the daemon's user")
+        wait_until(lambda: (folder / "user").exists() and (folder / "user").read_text(), 20, "the daemon's user")
         assert (folder / "user").read_text() == "nobody\n"
         assert f"setgid() to {NOBODY.pw_gid}\nsetuid() to {NOBODY.pw_uid}\n" in log.read_text()
 
@@ -143,7 +143,7 @@ class TestUsers:
         ]
         program = Program([sys.executable, *argv], folder / "log", folder, server_environment())
         try:
-            wait_until((inside / "ready").exists, 10, "the ready file")
+            wait_until((inside / "ready").exists, 20, "the ready file")
             url = "http://" + (inside / "ready").read_text().strip()
             assert requests.get(url, timeout=10).text == "('/', ['app.py', 'ready'])"
             assert program.interrupt()[0] == 0
@@ -175,7 +175,7 @@ class TestNames:
         assert ask(running, "os.environ['PATH']") == os.environ["PATH"]
         running.signal(signal.SIGHUP)
         running.wait_log("gracefully (RE)spawned")
-        wait_until(lambda: title(running.pid) == master, 5, "the name after the reload")
+        wait_until(lambda: title(running.pid) == master, 20, "the name after the reload")
 
 
 class TestDaemonize:
@@ -196,7 +196,7 @@ class TestDaemonize:
         status, output = self.start(folder, option, "log", *master)
         assert status == 0
         assert (output == "") == (option == "--daemonize")
-        wait_until((folder / "ready").exists, 10, "the ready file")
+        wait_until((folder / "ready").exists, 20, "the ready file")
         pid = int((folder / "pid").read_text())
         assert os.getsid(pid) == pid
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
@@ -205,11 +205,11 @@ class TestDaemonize:
         assert "hello" in (folder / "log").read_text()
         assert "hello" not in self.program.log
         os.kill(pid, signal.SIGHUP)
-        wait_until(lambda: (folder / "log").read_text().count("serving http") == 2 or not master, 10, "the reload")
+        wait_until(lambda: (folder / "log").read_text().count("serving http") == 2 or not master, 20, "the reload")
         assert int((folder / "pid").read_text()) == pid
         assert requests.get(url, params="7", timeout=10).text == "7"
         os.kill(pid, signal.SIGINT)
-        wait_until(lambda: not self.program.relatives(), 10, "the end")
+        wait_until(lambda: not self.program.relatives(), 20, "the end")
         assert (folder / "log").read_text().endswith("goodbye to geuwsgi.\n")
 
     def test_a_failure_is_seen_before_it_lets_go_of_the_terminal(self, folder: Path) -> None:

@@ -173,7 +173,7 @@ class TestStart:
         running = server(None, "--wsgi-file", probe, "--logto", str(target))
         ask(running, "1")
         assert running.log == ""
-        wait_until(lambda: "GET /?1 => generated 1 bytes" in target.read_text(), 5, "the request's line")
+        wait_until(lambda: "GET /?1 => generated 1 bytes" in target.read_text(), 20, "the request's line")
         text = target.read_text()
         assert text.startswith("earlier\n*** Starting geuwsgi")
         assert "printed at import\n" in text
@@ -229,7 +229,7 @@ class TestStart:
         assert requests.get(running.url + "/", timeout=10).text == "<p>the game"
         response = requests.get(running.url + "/other?sys.prefix, uwsgi.cores, uwsgi.opt['gevent'], uwsgi.masterpid()", timeout=10)
         assert response.text == repr((str(folder / "env"), 100, b"100", running.pid))
-        wait_until((folder / "redis.sock").exists, 10, "Redis")
+        wait_until((folder / "redis.sock").exists, 20, "Redis")
         status, seconds = running.interrupt()
         assert status == 0
         assert seconds < 2
@@ -344,9 +344,9 @@ class TestEnd:
             running.wait_log("busy")
             running.signal(signal.SIGINT)
             # The first one is only noted, so nothing in the log tells that it has arrived: wait until it is no longer pending.
-            wait_until(lambda: not _pending(running.pid, signal.SIGINT), 5, "the first SIGINT to arrive")
+            wait_until(lambda: not _pending(running.pid, signal.SIGINT), 20, "the first SIGINT to arrive")
             running.signal(signal.SIGINT)
-            assert running.wait(5) == 1
+            assert running.wait(20) == 1
         assert "SIGINT again: ending at once" in running.log
         assert not pidfile.exists()
 

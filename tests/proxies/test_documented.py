@@ -101,7 +101,7 @@ def test_uwsgi(documented: Callable[..., Any], tmp_path: Path) -> None:
     def front(address: str) -> Program:
         arguments = shlex.split(re.sub(r"127\.0\.0\.1:\d+", address, found[1]).replace(":80", f"127.0.0.1:{port}", 1))
         program = Program([find_uwsgi(), *arguments], tmp_path / "router.log", tmp_path)
-        wait_until(lambda: accepts(port), 10, "uWSGI's router")
+        wait_until(lambda: accepts(port), 20, "uWSGI's router")
         return program
 
     documented("uwsgi --master --http :80", front)

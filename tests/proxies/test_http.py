@@ -104,7 +104,7 @@ def test_a_client_that_leaves(behind: Fronts, front: str, name: str) -> None:
     sock.sendall(f"GET /endless?name={name} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert sock.recv(100).startswith(b"HTTP/1.1 200")
     sock.close()
-    wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1] == b"response", 10, "the application hears of it")
+    wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1] == b"response", 20, "the application hears of it")
 
 
 def test_a_body_that_is_not_all_there(behind: Fronts, front: str) -> None:

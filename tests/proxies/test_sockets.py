@@ -153,7 +153,7 @@ def test_reloads_behind_nginx_and_haproxy(server: Start, app: list[str], tmp_pat
         for thread in threads:
             thread.start()
         for count in (2, 3):
-            wait_until(lambda: len(answers) > 40, 10, "answers")
+            wait_until(lambda: len(answers) > 40, 20, "answers")
             running.signal(signal.SIGHUP)
             wait_until(lambda count=count: running.log.count(" serving ") == count, 20, "the next workers")
         assert client.receive()[:2] == ("close", 1012)

@@ -81,7 +81,7 @@ def test_the_clients_close(behind: Fronts, front: str, name: str, code: int, rea
         event = next_message(client)
         assert (event.kind, event.code) == ("close", code)
         assert next_message(client).kind in ("end", "reset")
-    gone = wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1], 10, "the application hears of it")
+    gone = wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1], 20, "the application hears of it")
     assert gone == f"{code} ".encode() + reason
 
 
@@ -99,7 +99,7 @@ def test_a_client_that_leaves_without_a_word(behind: Fronts, front: str, name: s
         client.handshake(f"/ws/{name}")
         client.send(frame(TEXT, b"a"))
         assert next_message(client) == Event("text", b"a")
-    gone = wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1], 10, "the application hears of it")
+    gone = wait_until(lambda: ask(behind, front, "GET", f"/gone?name={name}")[1], 20, "the application hears of it")
     assert gone.startswith(b"1006 ")
 
 

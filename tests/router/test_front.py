@@ -35,15 +35,15 @@ def test_with_and_without_an_application(server: Callable[..., Any]) -> None:
     backend = server(APP, "--socket", "127.0.0.1:0")
     front = server("hello_bottle.py", "--http", "127.0.0.1:0", "--http-to", backend.address, "--http-socket", "127.0.0.1:0")
     forwarding, serving = front.addresses
-    assert requests.get(f"http://{forwarding}/x", timeout=5).text == "python /x"
-    assert "python" not in requests.get(f"http://{serving}/", timeout=5).text
+    assert requests.get(f"http://{forwarding}/x", timeout=20).text == "python /x"
+    assert "python" not in requests.get(f"http://{serving}/", timeout=20).text
 
 
 def test_its_own_socket(server: Callable[..., Any], tmp_path: Path) -> None:
     """As many configurations have it: http in front of the same server's socket."""
     path = str(tmp_path / "app.sock")
     front = server(APP, "--http", "127.0.0.1:0", "--socket", path, "--http-to", path)
-    assert requests.get(front.url + "/x", timeout=5).text == "python /x"
+    assert requests.get(front.url + "/x", timeout=20).text == "python /x"
 
 
 def test_stats_of_all_workers(server: Callable[..., Any]) -> None:
@@ -54,7 +54,7 @@ def test_stats_of_all_workers(server: Callable[..., Any]) -> None:
     )  # fmt: skip
     address, stats = front.addresses
     for _ in range(6):
-        assert requests.get(f"http://{address}/x", timeout=5).status_code == 200
+        assert requests.get(f"http://{address}/x", timeout=20).status_code == 200
     told = asked(stats)
     assert told["http"] == [address]
     assert told["version"] == "2.0.31"
@@ -74,12 +74,12 @@ def test_backend_dies_and_comes_back(real_backend: Any, server: Callable[..., An
     address, stats = front.addresses
     try:
         with requests.Session() as session:
-            assert [session.get(f"http://{address}/x", timeout=5).status_code for _ in range(4)] == [200] * 4
+            assert [session.get(f"http://{address}/x", timeout=20).status_code for _ in range(4)] == [200] * 4
             mortal.kill()
-            assert [session.get(f"http://{address}/x", timeout=5).status_code for _ in range(4)] == [200] * 4
+            assert [session.get(f"http://{address}/x", timeout=20).status_code for _ in range(4)] == [200] * 4
             assert asked(stats)["static_nodes"][0]["grace"] > 0
             mortal = Backend(tmp_path, "python", mortal.port)
-            wait_until(lambda: session.get(f"http://{address}/x", timeout=5).ok and not asked(stats)["static_nodes"][0]["grace"], 5)
+            wait_until(lambda: session.get(f"http://{address}/x", timeout=20).ok and not asked(stats)["static_nodes"][0]["grace"], 20)
     finally:
         mortal.kill()
     log = front.log
@@ -93,13 +93,13 @@ def test_gzip(real_backend: Any, server: Callable[..., Any]) -> None:
     always = server(None, "--http", "127.0.0.1:0", "--http-to", address, "--http-gzip")
     body = b"0123456789" * 1000
     for front, zipped in ((auto, False), (always, True)):
-        answer = requests.post(front.url, data=body, timeout=5)
+        answer = requests.post(front.url, data=body, timeout=20)
         assert answer.content == body
         assert answer.headers.get("Content-Encoding") == ("gzip" if zipped else None)
-    answer = requests.post(auto.url + "/?gzip", data=body, timeout=5)
+    answer = requests.post(auto.url + "/?gzip", data=body, timeout=20)
     assert (answer.content, answer.headers["Content-Encoding"], answer.headers["Vary"]) == (body, "gzip", "Accept-Encoding")
     for refusing in ("identity", "gzip;q=0"):
-        answer = requests.post(auto.url + "/?gzip", data=body, timeout=5, headers={"Accept-Encoding": refusing})
+        answer = requests.post(auto.url + "/?gzip", data=body, timeout=20, headers={"Accept-Encoding": refusing})
         assert answer.content == body
         assert "Content-Encoding" not in answer.headers
 
@@ -109,7 +109,7 @@ def test_tls(real_backend: Any, server: Callable[..., Any]) -> None:
     made = certificates()
     front = server(None, "--https", f"127.0.0.1:0,{made.cert},{made.key}", "--http-to", real_backend("python").address)
     url = f"https://localhost:{front.port}/scheme"
-    assert requests.get(url, verify=made.ca, timeout=5).text == "https on 127.0.0.1"
+    assert requests.get(url, verify=made.ca, timeout=20).text == "https on 127.0.0.1"
     with client_factory("websocket-client", f"wss://localhost:{front.port}") as connect:
         assert echo(lambda *path: connect(*path, sslopt={"ca_certs": made.ca})) == ECHO
 
@@ -129,7 +129,7 @@ def test_what_a_backend_hears(real_backend: Any, server: Callable[..., Any], tmp
         ):
             heard = []
             for port in (router.port, front.port):
-                heard.append(requests.request(method, f"http://127.0.0.1:{port}{path}", timeout=5, **options).json())
+                heard.append(requests.request(method, f"http://127.0.0.1:{port}{path}", timeout=20, **options).json())
                 assert heard[-1].pop("SERVER_PORT") == str(port)
                 heard[-1].pop("REMOTE_PORT")
                 heard[-1].pop("HTTP_X_UNDER", None)
@@ -148,14 +148,14 @@ def test_a_reload_keeps_the_addresses(server: Callable[..., Any]) -> None:
     )  # fmt: skip
     address, stats = front.addresses
     front.signal(signal.SIGHUP)
-    wait_until(lambda: front.log.count("spawned uWSGI worker 1") == 2, 10)
+    wait_until(lambda: front.log.count("spawned uWSGI worker 1") == 2, 20)
 
     def counted() -> bool:
         # The old worker may still be there, and has a count of its own.
-        assert requests.get(f"http://{address}/x", timeout=5).text == "python /x"
+        assert requests.get(f"http://{address}/x", timeout=20).text == "python /x"
         return bool(asked(stats)["static_nodes"][0]["hits"])
 
-    wait_until(counted, 10)
+    wait_until(counted, 20)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_a_waiter_lets_the_others_run() -> None:
     gevent.spawn(seen.append, "others run").join()
     assert (seen, locks.is_locked(0)) == (["others run"], True)
     locks.unlock(0)
-    waiter.join(5)
+    waiter.join(20)
     assert (seen, locks.is_locked(0)) == (["others run", "locked"], True)
 
 

@@ -44,7 +44,7 @@ def test_waiting_for_a_change(area: SharedArea) -> None:
     waiter = gevent.spawn(area.wait, 0.001, 5)
     gevent.sleep(0)
     area.update()
-    assert waiter.get(timeout=5)
+    assert waiter.get(timeout=20)
 
 
 def test_whoever_has_it_alone_works_with_it_and_the_others_wait(area: SharedArea) -> None:
@@ -54,7 +54,7 @@ def test_whoever_has_it_alone_works_with_it_and_the_others_wait(area: SharedArea
     gevent.sleep(0.002)
     assert area.read(0, 4) == b"mine"
     area.unlock()
-    other.get(timeout=5)
+    other.get(timeout=20)
     assert area.read(0, 5) == b"yours"
 
 
@@ -101,6 +101,6 @@ def test_a_lock_ends_with_its_process() -> None:
     assert not waiter.ready()
     os.kill(pid, 9)
     os.waitpid(pid, 0)
-    waiter.get(timeout=5)
+    waiter.get(timeout=20)
     os.close(read)
     os.close(write)
