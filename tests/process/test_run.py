@@ -29,7 +29,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 #: Answers with the repr of an expression that it is asked for; what the expressions need is imported.
 PROBE = """
-import os, resource, signal, socket, sys, time, urllib.parse
+import gc, os, resource, signal, socket, sys, time, urllib.parse
 import gevent
 import uwsgi
 at_import = {"worker": uwsgi.worker_id(), "cwd": os.getcwd(), "patched": socket.socket.__module__, "env": os.environ.get("PROBE")}
@@ -88,6 +88,13 @@ class TestStart:
         assert ask(running, "sys.path[0]") == "/"
         soft, hard = ask(running, "resource.getrlimit(resource.RLIMIT_NOFILE)")
         assert soft == hard
+
+    @pytest.mark.parametrize("arguments", [[], ["--lazy-apps"], ["--master", "--processes", "2"], ["--master", "--lazy-apps"]])
+    def test_no_garbage_collection_looks_at_what_was_imported(self, server: StartServer, probe: str, arguments: list[str]) -> None:
+        running = server(None, "--wsgi-file", probe, *arguments)
+        seen, frozen = ask(running, "any(each is application for each in gc.get_objects()), gc.get_freeze_count()")
+        assert not seen
+        assert frozen > 1000
 
     def test_env_without_a_value_removes(self, server: StartServer, probe: str) -> None:
         running = server(None, "--wsgi-file", probe, "--env", "PROBE=a=b", "--env", "GONE", env={"GONE": "1"})
