@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .http2.stream import HTTP2Stream
     from .server import Server
     from .stream import ByteStream
+    from .tls import HostGuard
 
 #: Seconds that an idle connection stays open once its worker retires: a client that is about to send its next request gets an answer,
 #: and is told with it to come back on another connection.
@@ -58,6 +59,7 @@ class HTTPConnection:
         spoiled: its body broke off, so that no further request can be found behind it.
         upgraded: the socket belongs to somebody else.
         http2: serves the connection in this one's place, since the client speaks HTTP/2.
+        hosts: refuses requests for hosts that this TLS connection is not good for; None where it is good for all.
         parser_class: finds the requests in what it is given.
         body_class: reads the bodies.
         response_class: frames the responses.
@@ -73,6 +75,7 @@ class HTTPConnection:
         "__weakref__",
         "body",
         "greenlet",
+        "hosts",
         "http2",
         "parser",
         "peer",
@@ -103,6 +106,7 @@ class HTTPConnection:
         self.upgraded = False
         self.greenlet: Any = None
         self.http2: Optional[HTTP2Connection] = None
+        self.hosts: Optional[HostGuard] = None
 
     # -- for the websocket
 
@@ -261,7 +265,7 @@ class HTTPConnection:
         """Serve streams to the end: `data` has come, and has to begin with what is left of the preface."""
         from .http2.connection import HTTP2Connection
 
-        self.http2 = HTTP2Connection(self.transport, self.server, template, self.greenlet, self._stream_class())
+        self.http2 = HTTP2Connection(self.transport, self.server, template, self.greenlet, self._stream_class(), self.hosts)
         self.http2.serve(data, preface)
 
     def _stream_class(self) -> type[HTTP2Stream]:
@@ -318,6 +322,8 @@ class HTTPConnection:
         failure: Optional[BaseException] = None
         try:
             try:
+                if self.hosts is not None:
+                    self.hosts.check(environ)
                 result = server.application(environ, response.start_response)
                 try:
                     response.send(result)

@@ -45,6 +45,7 @@ def serve(connection: HTTPConnection, template: dict[str, Any], tls: TLSContext)
         complete = _shake_hands(transport, tls, connection.sweeper.now + seconds)
         if complete:
             tls.describe(transport.stream.ssl, template)
+            connection.hosts = tls.guard(transport.stream.ssl)
     except TimedOut:
         log(f"{connection.peer or 'unix peer'}: the TLS handshake did not end within {seconds:g} seconds")
     except ssl.SSLError as error:

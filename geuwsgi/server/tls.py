@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
-from ..errors import ConfigError
+from ..errors import ConfigError, HTTPError
 from ..log import log
 from .settings import CertificateSettings, TLSSettings
 
@@ -32,6 +32,10 @@ _SHORT_NAMES = {
 
 #: What a name may consist of to be looked for in the directory of `--sni-dir`.
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?", re.ASCII)
+
+
+#: Behind a host.
+_PORT = re.compile(r":[0-9]*$", re.ASCII)
 
 
 class Unusable(Exception):
@@ -117,6 +121,10 @@ class TLSContext:
             _on_name(default, self._choose)
         # All of it or nothing: a context of before goes on when one of the new ones cannot be made.
         self.default = default
+        #: Hosts may make different demands on the client's certificate.
+        self._demanding = bool(settings.sni_dir) or (
+            bool(names or patterns) and any(made.verify_mode for made in (default, *names.values(), *(made for _, made in patterns)))
+        )
         self._names = names
         self._patterns = patterns
         #: Name -> the stamps of its files and the context, of `--sni-dir`.
@@ -185,6 +193,10 @@ class TLSContext:
         self._from_directory[name] = stamps, context
         return context
 
+    def guard(self, ssl_object: ssl.SSLObject) -> Optional[HostGuard]:
+        """What keeps a connection from hosts that demand other things of the client; None where no host demands anything."""
+        return HostGuard(self, ssl_object.context) if self._demanding else None
+
     # -- what the application is told
 
     def describe(self, ssl_object: ssl.SSLObject, environ: dict[str, Any]) -> None:
@@ -199,6 +211,42 @@ class TLSContext:
             environ["HTTPS_DN"] = one_line(subject)
             if self.settings.export_cert:
                 environ["HTTPS_CC"] = ssl.DER_cert_to_PEM_cert(certificate)
+
+
+class HostGuard:
+    """Keeps one connection to the hosts whose demands on the client's certificate it was made under.
+
+    A client says in the handshake which host it wants, and in each request again. Where the two differ, it would get with the demands of
+    the one what is kept for clients of the other.
+
+    Source: RFC 9110 section 15.5.20 for the status; nginx refuses such requests in the same way. uWSGI does not.
+
+    Args:
+        tls: the certificates of the port.
+        context: the one of the connection.
+    """
+
+    __slots__ = ("_context", "_good", "_tls")
+
+    def __init__(self, tls: TLSContext, context: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._context = context
+        self._good = ""
+
+    def check(self, environ: dict[str, Any]) -> None:
+        """Look at a request.
+
+        Raises:
+            HTTPError: 421: it belongs on a connection of its own.
+        """
+        host: str = environ.get("HTTP_HOST", "")
+        if host == self._good:
+            return  # which it always is with browsers
+        name = _PORT.sub("", host).rstrip(".")
+        context = self._tls.find(name) or self._tls.default
+        if context is not self._context and context.verify_mode:
+            raise HTTPError("421 Misdirected Request", f"{name} asks its clients for certificates, and was not named in the handshake")
+        self._good = host
 
 
 def _on_name(context: ssl.SSLContext, callback: Any) -> None:

@@ -109,6 +109,33 @@ def test_a_name_has_demands_of_its_own(capfd: pytest.CaptureFixture[str]) -> Non
     assert _log(capfd) == "127.0.0.1: no TLS connection: peer did not return a certificate\n"
 
 
+def test_a_host_with_other_demands_than_the_name_of_the_handshake(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = certificates()
+    strict = CertificateSettings(*found.issue("strict", "strict.test"), client_ca="!" + found.client_ca)
+    lax = CertificateSettings(*found.issue("lax", "lax.test"))
+    found.issue("d.test", "d.test", folder=tmp_path)
+    (tmp_path / "d.test.ca").write_text(Path(found.client_ca).read_text())
+    asked = (
+        *(("/", "localhost:8443", 200), ("/", "lax.test", 200), ("/", "127.0.0.1", 200), ("/", "strict.test", 421)),
+        *(("/", "STRICT.test.:8443", 421), ("/", "d.test", 421), ("https://strict.test/", "localhost", 421), ("/", "localhost", 200)),
+    )
+    with serving_tls(told, sni=(("strict.test", strict), ("lax.test", lax)), sni_dir=str(tmp_path)) as server:
+        for name in ("localhost", "lax.test", None):
+            client = server.connect(name=name)
+            for target, host, code in asked:
+                client.send(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert client.answer().code == code, (name, host)
+        client = server.connect(name="strict.test", context=found.context(True))
+        for host in ("strict.test:8443", "strict.test", "lax.test"):
+            client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert client.answer().code == 200
+    lines = _log(capfd).splitlines()
+    assert len(lines) == 12
+    assert lines[0] == (
+        "127.0.0.1: GET /: 421 Misdirected Request: strict.test asks its clients for certificates, and was not named in the handshake"
+    )
+
+
 def test_files_of_a_name_in_the_directory_change(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     found = certificates()
     with serving_tls(told, sni_dir=str(tmp_path)) as server:

@@ -46,6 +46,8 @@ class FrontConnection(HTTPConnection):
         pool: Pool = server.front
         try:
             try:
+                if self.hosts is not None:
+                    self.hosts.check(environ)
                 response.send(forward(request, pool))
             except (GreenletExit, KeyboardInterrupt):
                 raise  # the server is stopping

@@ -40,6 +40,7 @@ from .transport import StreamTransport
 
 if TYPE_CHECKING:
     from ..server import Server
+    from ..tls import HostGuard
     from ..transport import Transport
     from .stream import HTTP2Stream
 
@@ -69,6 +70,7 @@ class HTTP2Connection:
         template: what is in every environ of this connection.
         greenlet: the one that reads, which calls `serve`.
         stream_class: what serves the requests.
+        hosts: as in `HTTPConnection`.
 
     Attributes:
         streams: those whose application runs, or whose websocket is open.
@@ -77,13 +79,20 @@ class HTTP2Connection:
     """
 
     def __init__(
-        self, transport: Transport, server: Server, template: dict[str, Any], greenlet: Any, stream_class: type[HTTP2Stream]
+        self,
+        transport: Transport,
+        server: Server,
+        template: dict[str, Any],
+        greenlet: Any,
+        stream_class: type[HTTP2Stream],
+        hosts: HostGuard | None = None,
     ) -> None:
         settings = server.settings.http
         self.server = server
         self.sweeper = server.sweeper
         self.peer: str = template["REMOTE_ADDR"]
         self.greenlet = greenlet
+        self.hosts = hosts
         self.streams: dict[int, HTTP2Stream] = {}
         # HPACK bombs end at the decoder; up to there a head that is too large gets an answer.
         largest_head = 2 * settings.buffer_size + 16384

@@ -57,6 +57,7 @@ class HTTP2Stream(HTTPConnection):
         self.upgraded = False
         self.greenlet = None
         self.http2 = None
+        self.hosts = connection.hosts
 
     def serve(self) -> None:
         """Serve the request. Runs in the stream's own greenlet; never raises but when it is killed."""
