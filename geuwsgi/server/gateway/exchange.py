@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Optional
 
 import gevent
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 UNAVAILABLE = "503 Service Unavailable"
 BAD_GATEWAY = "502 Bad Gateway"
+NO_ROOM = "507 Insufficient Storage"
 GATEWAY_TIMEOUT = "504 Gateway Timeout"
 
 #: Methods that may be sent a second time when a kept connection turns out to be closed (RFC 9110 section 9.2.2).
@@ -59,8 +61,8 @@ def forward(request: Request, pool: Pool) -> Iterable[bytes]:
 
     Raises:
         HTTPError: 503 when no backend can be reached, 504 when one is silent for too long, 502 when it closes or sends something else than
-            a response; 431 when the head does not fit into a uwsgi packet, 501 for what cannot be forwarded. Also in the middle of the
-            response, which the connection then breaks off.
+            a response; 431 when the head does not fit into a uwsgi packet, 501 for what cannot be forwarded, 507 when there is no room
+            to collect the body. Also in the middle of the response, which the connection then breaks off.
         ClientError: the client has left, or its body is wrong.
     """
     return _Exchange(request, pool).run()
@@ -127,7 +129,8 @@ class _Exchange:
         if uploader is not None:
             uploader.kill()
         if self.spooled is not None:
-            self.spooled.close()
+            with suppress(OSError):  # what it could not write it tries to write again
+                self.spooled.close()
         if self.backend is not None:
             self.backend.counts[ACTIVE] -= 1
         if self.link is not None:
@@ -272,7 +275,12 @@ class _Exchange:
         if not all(backend.http for backend in self.pool.backends):
             self.spooled = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - closed by `_leave`
             for data in self._pieces():
-                self.spooled.write(data)
+                try:
+                    self.spooled.write(data)
+                    self.spooled.flush()
+                except OSError as error:
+                    where = tempfile.tempdir or "a temporary file"
+                    raise HTTPError(NO_ROOM, f"the body cannot be collected in {where}: {error.strerror or error}") from None
 
     def _upload(self, link: Link, payload: Iterator[bytes]) -> None:
         """Send the body: what is there at once, the rest in a greenlet of its own, because the backend may answer meanwhile."""

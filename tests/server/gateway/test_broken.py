@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket as stdlib_socket
 import struct
 from typing import Any
@@ -334,3 +335,26 @@ def test_two_at_once(backends: Backends) -> None:
         assert fast.ask().body == b"fast"
         go.set()
         assert slow.answer().body == b"slow"
+
+
+def test_no_room_for_a_body_that_is_collected(backends: Backends, capfd: pytest.CaptureFixture[str]) -> None:
+    def answer(peer: Peer) -> None:
+        peer.variables()
+        peer.send(OK + b"Content-Length: 2\r\n\r\nok")
+
+    chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with fronting(backends(answer).address) as front:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, before[1]))  # no file may become larger, as on a disk that is full
+        try:
+            client = front.connect()
+            push(client, b"POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 3)
+            assert client.answer().code == 507
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        again = front.connect()
+        push(again, b"POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 3 + b"0\r\n\r\n")
+        assert again.answer().body == b"ok"
+    (line,) = lines(capfd)
+    assert line.startswith("127.0.0.1: POST /x: 507 Insufficient Storage: the body cannot be collected in ")
+    assert line.endswith(": File too large")
