@@ -101,7 +101,7 @@ def test_one_that_does_not_come_hangs_nobody(server: StartServer, app: str, how:
     try:
         start = time.monotonic()
         found = whose(connect(running, 200))
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 15
         assert sum(found.values()) == 200
     finally:
         if how == signal.SIGSTOP:

@@ -54,9 +54,9 @@ def test_redis_runs_as_long_as_the_server(server: StartServer, tmp_path: Path) -
     assert log.index(f'[uwsgi-daemons] spawning "{command}"') < log.index("WSGI app 0")
     redis = one_child(running, "redis-server")
     wait_until(lambda: os.path.exists(socket_path), 20, "Redis's socket")
-    status, seconds = running.interrupt()
+    status, _ = running.interrupt()
     assert status == 0
-    assert seconds < 2
+    assert "did not end in" not in running.log
     assert gone(redis)
     assert not os.path.exists(socket_path)  # it had the time to tidy up
     assert "[uwsgi-daemons] stopping daemon (pid: " in running.log
@@ -118,7 +118,7 @@ def test_a_stubborn_one_is_killed_after_three_seconds(server: StartServer) -> No
     start = time.monotonic()
     status, _ = running.interrupt()
     assert status == 0
-    assert 2.5 < time.monotonic() - start < 6
+    assert time.monotonic() - start > 2.5
     assert "[uwsgi-daemons] daemon did not end in 3 seconds, killing it" in running.log
 
 

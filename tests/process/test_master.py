@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Callable
 
@@ -235,14 +234,14 @@ class TestEnd:
             opcode, data = client.recv_data()
             assert (opcode, data[:2]) == (websocket.ABNF.OPCODE_CLOSE, (1001).to_bytes(2, "big"))
             client.shutdown()
-        assert running.wait(2) == 0
+        assert running.wait(4.5) == 0
         assert running.log.endswith("goodbye to geuwsgi.\n")
 
     def test_ctrl_c_in_a_terminal_reaches_all_processes(self, server: StartServer, probe: str) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", probe)
         for process in [*workers(running), psutil.Process(running.pid)]:
             process.send_signal(signal.SIGINT)
-        assert running.wait(3) == 0
+        assert running.wait(4.5) == 0
         assert "spawned uWSGI worker 1 (pid" in running.log
         assert "DAMN" not in running.log
 
@@ -255,10 +254,8 @@ class TestEnd:
     def test_a_worker_that_never_yields_is_killed(self, server: StartServer, probe: str) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", probe)
         with self.busy(running):
-            start = time.monotonic()
             running.signal(signal.SIGINT)
-            assert running.wait(8) == 0
-            assert time.monotonic() - start < 5
+            assert running.wait() == 0
         assert "is taking too much time to die...NO MERCY !!!" in running.log
 
     def test_at_once_after_a_second_ctrl_c(self, server: StartServer, probe: str, tmp_path: Path) -> None:
@@ -271,7 +268,7 @@ class TestEnd:
             running.signal(signal.SIGINT)
             running.wait_log("SIGINT received, stopping")
             running.signal(signal.SIGINT)
-            assert running.wait(2) == 1
+            assert running.wait() == 1
         wait_until(lambda: not running.relatives(), 20, "everybody's end")
         assert not pidfile.exists()
 
@@ -279,8 +276,7 @@ class TestEnd:
         append(probe, "if uwsgi.worker_id() == 2:\n    print('loading', flush=True)\n    time.sleep(60)\n")
         running = server(None, "--master", "-p", "2", "--lazy-apps", "--wsgi-file", probe)
         running.wait_log("loading")
-        status, seconds = running.interrupt()
-        assert (status, seconds < 3) == (0, True)
+        assert running.interrupt()[0] == 0
 
 
 def test_descriptors_are_not_shared_more_than_needed(server: StartServer, probe: str) -> None:

@@ -112,7 +112,7 @@ class TestNewCode:
         start = time.monotonic()
         running.signal(signal.SIGHUP)
         wait_until(lambda: ask(running, "version") == 2, 20, "the new version")
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 5
         other_workers(running, [], 2)
         assert ask_all(running, "version, uwsgi.is_a_reload, uwsgi.masterpid()", 2) == [(2, True, running.pid)] * 2
         assert ready.read_text() == f"{running.pid}\n"
@@ -149,7 +149,7 @@ class TestNewCode:
         running.signal(signal.SIGINT)
         assert client.recv_data()[1][:2] == (1001).to_bytes(2, "big")
         client.shutdown()
-        assert running.wait(3) == 0
+        assert running.wait() == 0
 
     def test_when_the_last_old_worker_dies_it_is_tried_again(self, server: StartServer, app: Path) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app), expect_log=["Traceback.*not_there", "cannot be loaded"])
@@ -197,7 +197,7 @@ class TestTriggers:
         assert ask(running, "uwsgi.reload()") is True
         other_workers(running, before, 2)
         assert ask(running, "uwsgi.stop()") is True
-        assert running.wait(3) == 0
+        assert running.wait() == 0
 
     def test_sigterm_without_die_on_term(self, server: StartServer, app: Path) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
@@ -244,7 +244,7 @@ class TestTriggers:
         start = time.monotonic()
         (tmp_path / "part.py").write_text("value = 22\n")
         wait_until(lambda: ask(running, "part.value") == 22, 20, "the new value")
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 4
         # Of another length each time: to Python compiled code is fresh when second and length of the source are the same.
         (tmp_path / "part.py").write_text("value = (((\n")
         running.wait_log("the reload has failed")
@@ -253,16 +253,13 @@ class TestTriggers:
         wait_until(lambda: ask(running, "part.value") == 4444, 20, "the mended value")
 
     def test_memory(self, server: StartServer, app: Path) -> None:
-        running = server(
-            None, "--wsgi-file", str(app), "--reload-on-rss", "200", "--evil-reload-on-rss", "400", "--min-worker-lifetime", "0",
-        )  # fmt: skip
-        (first,) = workers(running)
-        assert ask(running, "seen.append(bytearray(200 * 1024 * 1024))") is None
-        (second,) = other_workers(running, [first], 1)
-        assert "MB of memory (--reload-on-rss): it will be replaced" in running.log
-        assert ask(running, "seen.append(bytearray(500 * 1024 * 1024))") is None
-        other_workers(running, [first, second], 1)
-        assert "MB of memory (--evil-reload-on-rss): killed" in running.log
+        # Two servers: what grows to the larger limit passes the smaller one, where it may be seen on its way.
+        for option, what in (("--reload-on-rss", "it will be replaced"), ("--evil-reload-on-rss", "killed")):
+            running = server(None, "--wsgi-file", str(app), option, "200", "--min-worker-lifetime", "0")
+            before = workers(running)
+            assert ask(running, "seen.append(bytearray(200 * 1024 * 1024))") is None
+            other_workers(running, before, 1)
+            assert f"MB of memory ({option}): {what}" in running.log
 
 
 class TestMercy:

@@ -237,9 +237,9 @@ class TestStart:
         response = requests.get(running.url + "/other?sys.prefix, uwsgi.cores, uwsgi.opt['gevent'], uwsgi.masterpid()", timeout=10)
         assert response.text == repr((str(folder / "env"), 100, b"100", running.pid))
         wait_until((folder / "redis.sock").exists, 20, "Redis")
-        status, seconds = running.interrupt()
+        status, _ = running.interrupt()
         assert status == 0
-        assert seconds < 2
+        assert "did not end in" not in running.log
         assert not (folder / "redis.sock").exists()
 
 
@@ -319,7 +319,7 @@ class TestFailures:
 
 class TestEnd:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
-    def test_open_websockets_are_told_and_it_takes_no_second(self, server: StartServer, number: int) -> None:
+    def test_open_websockets_are_told_and_it_is_not_waited_for_them(self, server: StartServer, number: int) -> None:
         running = server("blocking_echo.py", "--die-on-term")
         clients = [websocket.create_connection(running.ws_url, timeout=10) for _ in range(20)]
         with socket.create_connection(("127.0.0.1", running.port)):
@@ -328,7 +328,7 @@ class TestEnd:
                 opcode, data = client.recv_data()
                 assert (opcode, data[:2]) == (websocket.ABNF.OPCODE_CLOSE, (1001).to_bytes(2, "big"))
                 client.shutdown()
-            assert running.wait(1) == 0
+            assert running.wait(4.5) == 0  # SIGTERM would give a request five
         assert f"{signal.Signals(number).name} received, stopping" in running.log
         assert running.log.endswith("goodbye to geuwsgi.\n")
 
@@ -338,7 +338,7 @@ class TestEnd:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             running.signal(number)
             line = f"worker 1 (pid: {running.pid}): 1 requests served in "
-            wait_until(lambda: running.log.count(line) == (1 if number == signal.SIGUSR1 else 2), 5, line)  # noqa: B023 - called at once
+            wait_until(lambda: running.log.count(line) == (1 if number == signal.SIGUSR1 else 2), 20, line)  # noqa: B023 - called at once
         assert re.search(r" in \d+ seconds, 0 running, \d connections, 0 websockets, peak memory \d+ KiB\n", running.log)
         assert ask(running, "2") == 2
 
@@ -354,6 +354,7 @@ class TestEnd:
             wait_until(lambda: not _pending(running.pid, signal.SIGINT), 20, "the first SIGINT to arrive")
             running.signal(signal.SIGINT)
             assert running.wait(20) == 1
+        wait_until(lambda: not running.relatives(), what="the end of those that it killed")
         assert "SIGINT again: ending at once" in running.log
         assert not pidfile.exists()
 
@@ -376,7 +377,7 @@ class TestEnd:
             running.wait_log("asked")
             status, seconds = running.interrupt()
         assert status == 0
-        assert seconds < 2
+        assert seconds < 4.5  # after SIGTERM it would have had five
 
     def test_vacuum(self, server: StartServer, folder: Path) -> None:
         running = server("blocking_echo.py", "--http-socket", "a.sock", "--pidfile", "pid", "--vacuum", cwd=folder)
