@@ -1,12 +1,14 @@
 """Every kind of request at once: echo and chat over websockets, slow pages, bodies, what the server says of itself.
 
-With `?blocking` a slow page sleeps as a C extension does: not as gevent would have it.
+`/together` waits for others of its kind; `/blocked` until there is a file, and as a C extension does: not as gevent would have it.
 """
 
 import json
 import os
 import threading
 import time
+import uuid
+from pathlib import Path
 
 import uwsgi
 from gevent.monkey import get_original
@@ -27,8 +29,16 @@ def application(env, start_response):
         return chat()
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/slow":
-        (blocking_sleep if env["QUERY_STRING"] == "blocking" else time.sleep)(0.5)
+        time.sleep(0.5)
         return [b"slow"]
+    if path == "/together":
+        return [b"slow" if met(4) else b"alone"]
+    if path == "/blocked":
+        Path("blocked").touch()
+        for _ in range(2000):
+            if Path("go").exists():
+                return [b"slow"]
+            blocking_sleep(0.01)
     if path == "/body":
         return [env["wsgi.input"].read()]
     if path == "/stream":
@@ -48,6 +58,16 @@ def application(env, start_response):
         "native": native_thread() != loading_thread,
     }
     return [json.dumps(facts).encode()]
+
+
+def met(count):
+    """Wait until so many requests do, in all workers."""
+    Path(f"waits-{uuid.uuid4()}").touch()
+    for _ in range(1000):
+        if len(list(Path().glob("waits-*"))) >= count:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def stream():

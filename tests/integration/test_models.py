@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.harness.servers import Geuwsgi
+from tests.harness.wait import wait_until
 
 StartServer = Callable[..., Geuwsgi]
 Connect = Callable[..., Any]
@@ -75,7 +76,7 @@ def test_mix(options: str, server: StartServer) -> None:
     at_once = MODELS[options][3]
     # A patched sleep makes an event loop in each thread.
     running = server("models.py", *options.split(), lasting=24 if "monkey" in options else 0)
-    paths = ["/slow"] * 4 + ["/body", "/stream", "/"]
+    paths = ["/together" if at_once >= 4 else "/slow"] * 4 + ["/body", "/stream", "/"]
     start = time.monotonic()
     with ThreadPoolExecutor(len(paths)) as pool:
         answers = list(pool.map(lambda path: requests.post(running.url + path, data=b"y" * 200_000, timeout=20), paths))
@@ -86,8 +87,6 @@ def test_mix(options: str, server: StartServer) -> None:
     assert answers[5].text == "0 True\n1 True\n2 True\n"
     if at_once == 1:
         assert took >= 2.0
-    elif at_once >= 4:
-        assert took < 1.9
 
 
 @pytest.mark.parametrize("options", ["--threads 4", "--threads 4 --gevent-monkey-patch"])
@@ -97,14 +96,14 @@ def test_what_blocks_stalls_its_thread_only(options: str, server: StartServer, w
     client.send("before")
     assert client.recv() == "before"
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(requests.get, running.url + "/slow?blocking", timeout=10)
-        echoes = 0
-        while not slow.done():
+        slow = pool.submit(requests.get, running.url + "/blocked", timeout=20)
+        wait_until((running.log_path.parent / "blocked").exists, what="the slow request")
+        for _ in range(20):
             client.send("x")
             assert client.recv() == "x"
-            echoes += 1
+        assert not slow.done()
+        (running.log_path.parent / "go").touch()
     assert slow.result().text == "slow"
-    assert echoes >= 20
 
 
 def test_calls_from_threads_of_the_application(server: StartServer) -> None:
@@ -119,7 +118,7 @@ def test_end_with_threads(server: StartServer, ws: Connect) -> None:
         client.send("x")
         client.recv()
     status, took = running.interrupt()
-    assert (status, took < 3) == (0, True)
+    assert (status, took < 10) == (0, True)
 
 
 def test_an_exception_leaves_the_thread_usable(server: StartServer) -> None:
