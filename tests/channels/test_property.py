@@ -158,8 +158,8 @@ class World:
         for fresh in self.fresh:
             fresh.clear()
         # A message of a killed hub may still lie in a socket, though not for long.
-        for _ in range(5):
-            gevent.sleep(0.001)
+        for _ in range(100):
+            gevent.sleep(1e-9)  # a turn of the loop, however long it takes
         self.under_way.clear()
 
     def everybody(self) -> list[Member]:

@@ -87,7 +87,7 @@ def test_two_servers_with_two_workers_each(start: StartServer, members: Connect,
     for member in room:
         assert sorted(member.hear(200)) == sorted([f"{number:06}" for number in range(20)] * 10)
         member.nothing()
-    assert workers(redis_server.url + "?prefix=two:") == 4
+    wait_until(lambda: workers(redis_server.url + "?prefix=two:") == 4, what="four workers")
 
 
 def test_foreign_publishers(start: StartServer, members: Connect, redis_server: RedisServer) -> None:
