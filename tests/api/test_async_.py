@@ -68,7 +68,7 @@ def test_the_shortest_time_out_counts(requests: Requests, pair: Any, name: str) 
         return took, uwsgi.ready_fd(), environ["uwsgi.ready_fd"], environ["x-wsgiorg.fdevent.timeout"]
 
     took, *told = requests.call(wait)
-    assert 0.04 < took < 5
+    assert 0.04 < took < 19
     assert told == [-1, None, True]
 
 

@@ -119,5 +119,5 @@ def test_control_c_says_goodbye(chromium: Any, server: StartServer) -> None:
         """
     )
     _, seconds = running.interrupt()
-    assert seconds < 1
+    assert seconds < 4.5
     assert wait_until(lambda: chromium.execute_script("return window.goodbye"), what="onclose") == [1001, True]

@@ -103,7 +103,7 @@ class Page:
     def _player(self, slot: int, x: int, y: int, facing: int, alive: int, speed: int, acknowledged: int) -> None:
         self.players[slot] = {"x": x, "y": y, "facing": facing, "alive": alive, "speed": speed, "acknowledged": acknowledged}
 
-    def until(self, condition: Callable[[], Any], deadline: float = 10.0, what: str = "") -> Any:
+    def until(self, condition: Callable[[], Any], deadline: float = 20.0, what: str = "") -> Any:
         """Take in messages until the condition holds."""
         end = time.monotonic() + deadline
         while not (result := condition()):
@@ -117,7 +117,7 @@ class Page:
                 continue
         return result
 
-    def expect(self, kind: str, deadline: float = 10.0) -> Message:
+    def expect(self, kind: str, deadline: float = 20.0) -> Message:
         """The next message of that type."""
         seen = len(self.told)
         found: list[Message] = []
@@ -129,7 +129,7 @@ class Page:
         self.until(arrived, deadline, kind)
         return found[0]
 
-    def until_event(self, name: str, *values: Any, deadline: float = 10.0) -> list[Any]:
+    def until_event(self, name: str, *values: Any, deadline: float = 20.0) -> list[Any]:
         """An event that begins so, from now on or already told."""
         wanted = [name, *values]
 
@@ -138,7 +138,7 @@ class Page:
 
         return list(self.until(found, deadline, f"the event {wanted}"))
 
-    def until_closed(self, deadline: float = 10.0) -> tuple[int, str]:
+    def until_closed(self, deadline: float = 20.0) -> tuple[int, str]:
         end = time.monotonic() + deadline
         while self.closed is None and time.monotonic() < end:
             self.receive()

@@ -57,7 +57,7 @@ def test_a_match_of_two(two: tuple[Page, Page]) -> None:
     assert bomb == ["bomb", 17 * 1 + 3, 0, 75, 2]
     died = time.monotonic()
     grace.until_event("die", 0, 0)
-    assert time.monotonic() - died < 3
+    assert time.monotonic() - died < 10
     grace.until_event("won", 1, False)
     ada.until_event("won", 1, False)
     grace.until(lambda: grace.phase == "over")
@@ -93,8 +93,8 @@ def test_a_page_that_stays_away_loses_its_player(two: tuple[Page, Page]) -> None
     ada.socket.shutdown()
     lost = time.monotonic()
     grace.until(lambda: grace.away(0))
-    grace.until(lambda: 0 not in grace.seats, 15)
-    assert BACK_WITHIN - 1 < time.monotonic() - lost < BACK_WITHIN + 3
+    grace.until(lambda: 0 not in grace.seats, 20)
+    assert BACK_WITHIN - 1 < time.monotonic() - lost < 9.5  # ten seconds are the default
 
 
 def test_a_second_connection_takes_the_player_over(two: tuple[Page, Page], game: Geuwsgi, open_page: OpenPage) -> None:

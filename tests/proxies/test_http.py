@@ -114,7 +114,7 @@ def test_a_body_that_is_not_all_there(behind: Fronts, front: str) -> None:
     sock.close()
     start = time.monotonic()
     assert ask(behind, front, "GET", "/gone?name=nobody")[1] == b""
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 # -- whose word counts

@@ -339,7 +339,7 @@ def test_more_requests_than_cores_wait_in_line() -> None:
     def application(environ: Any, start_response: Any) -> Any:
         number = int(environ["PATH_INFO"][1:])
         order.append(number)
-        turns[number].wait(5)
+        turns[number].wait(60)
         return echo(environ, start_response)
 
     with serving(application, cores=2) as server:

@@ -429,7 +429,7 @@ def test_expires(tree: Path, rule: Expiry, expires: Optional[str]) -> None:
 def test_expires_from_now(tree: Path) -> None:
     answer = serve(tree, "/a.txt", {"expires": (Expiry("file", re.compile("txt"), 3600), Expiry("file", re.compile("a"), 1))})
     assert answer is not None
-    assert abs(parsedate_to_datetime(answer.headers["Expires"]).timestamp() - time.time() - 3600) < 5
+    assert abs(parsedate_to_datetime(answer.headers["Expires"]).timestamp() - time.time() - 3600) < 60
 
 
 @pytest.fixture

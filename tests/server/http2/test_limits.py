@@ -206,7 +206,10 @@ def test_a_client_that_reads_nothing(capfd: pytest.CaptureFixture[str]) -> None:
             client.ask()
         wait_for(lambda: found.serving.server.running)
         wait_for(lambda: not found.serving.server.running and not found.serving.server.connections, "the end", 20)
-    assert "127.0.0.1: the client has taken nothing for 0.5 seconds\n" in capfd.readouterr().err
+    # Whose time is over first, that of the streams or that of the connection, is a matter of luck; after the latter nobody is left.
+    lines = capfd.readouterr().err.splitlines()
+    assert lines
+    assert all(line.endswith("the client has taken nothing for 0.5 seconds") for line in lines)
 
 
 def test_pings_of_a_client_that_reads_nothing() -> None:
