@@ -30,9 +30,10 @@ from ..server.threads import threaded
 from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
-from . import async_, channel, context, files, lock, logging, network, process, request, sharedarea, websocket
+from . import async_, channel, context, files, lock, logging, network, process, request, sharedarea, signal, websocket
 from .magic import magic_table
 from .procname import set_process_title
+from .signal import SignalLink
 from .state import App, ModuleSettings, RunningServer, state
 
 __all__ = [
@@ -50,21 +51,28 @@ __all__ = [
 ]
 
 #: A subsystem that does not exist has no file here, so that its names are absent and `hasattr` tells the truth.
-_SUBSYSTEMS: tuple[Any, ...] = (async_, channel, context, files, lock, logging, network, process, request, websocket)
+_SUBSYSTEMS: tuple[Any, ...] = (async_, channel, context, files, lock, logging, network, process, request, signal, websocket)
 
 _DECORATORS = "uwsgidecorators"
 
 
-def install(settings: ModuleSettings, scoreboard: Optional[Scoreboard] = None, areas: Sequence[SharedArea] = ()) -> ModuleType:
+def install(
+    settings: ModuleSettings,
+    scoreboard: Optional[Scoreboard] = None,
+    areas: Sequence[SharedArea] = (),
+    signals: Optional[SignalLink] = None,
+) -> ModuleType:
     """Put a fresh `uwsgi` module into `sys.modules`, and make `uwsgidecorators` importable. Call it before the application is imported.
 
     Args:
         settings: what it tells of the configuration.
         scoreboard: what the workers are doing; one of its own, of which nobody else knows, if None.
         areas: the shared areas, by number.
+        signals: the way to the master for the signal framework; None without a master that the application may know of.
     """
     state.reset(settings, scoreboard)
     state.areas = list(areas)
+    state.signals = signals
     state.master_pid = os.getpid() if settings.master else 0
     module = state.module = ModuleType("uwsgi", "The API of the uWSGI server, as far as this server has it.")
     names = module.__dict__
@@ -146,6 +154,7 @@ def serve_routes(routes: Routes, worker_id: int) -> None:
     services.sockets = state.settings.sockets
     services.set_harakiri = process.set_user_harakiri
     services.set_process_name = set_process_title
+    services.signal = signal.raise_signal
 
 
 def set_worker(worker_id: int) -> None:

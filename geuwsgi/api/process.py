@@ -139,7 +139,7 @@ def _worker(number: int, row: memoryview) -> dict[str, Any]:
         "pid": row[board.PID],
         "requests": row[board.REQUESTS],
         "delta_requests": row[board.DELTA_REQUESTS],
-        "signals": 0,
+        "signals": row[board.SIGNALS],
         "exceptions": row[board.EXCEPTIONS],
         "status": status if row[board.PID] else b"cheap",
         "rss": row[board.RSS],

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Callable, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..channels.hub import ChannelHub
@@ -15,6 +15,9 @@ from ..server.request import Request
 from ..shared.lock import UserLocks
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
+
+if TYPE_CHECKING:
+    from .signal import SignalLink
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,11 @@ class State:
         transmitted: bytes sent in responses and websockets.
         running_time: microseconds spent in requests.
         average_time: microseconds a request takes, the latest one weighing half, as in uWSGI.
+        signals: the way to the master for the signal framework; None without `--master`.
+        handlers: signal -> its handler in this process.
+        waiters: who sits in `signal_wait`.
+        handling: the greenlets of handlers that run.
+        received: what `signal_wait` outside of requests has got; `received_by` for requests.
     """
 
     def __init__(self) -> None:
@@ -134,6 +142,12 @@ class State:
         self.transmitted = 0
         self.running_time = 0
         self.average_time = 0
+        self.signals: Optional[SignalLink] = None
+        self.handlers: dict[int, Callable[[int], Any]] = {}
+        self.waiters: list[Any] = []
+        self.handling: set[Any] = set()
+        self.received = 0
+        self.received_by: WeakKeyDictionary[Request, int] = WeakKeyDictionary()
 
 
 state = State()

@@ -581,6 +581,16 @@ OPTIONS: tuple[Option, ...] = (
     _flag("die-on-term", "Process", "SIGTERM stops the server instead of reloading it"),
     Option("harakiri", "float", "end a request that takes longer; not a websocket", "Process", "SECONDS", "t", default=0.0, minimum=0),
     _flag("harakiri-verbose", "Process", "log all requests of its worker then"),
+    Option(
+        "signal-bufsize",
+        "int",
+        "bytes of each queue of the signal framework",
+        "Process",
+        metavar="BYTES",
+        aliases=("signals-bufsize",),
+        default=0,
+        minimum=0,
+    ),
     # Reloading
     Option(
         "reload-mercy",
@@ -749,7 +759,7 @@ COMMANDS = {
     "pause": "only on the command line",
     "suspend": "only on the command line",
     "resume": "only on the command line",
-    "signal": "geuwsgi has no signal framework yet",
+    "signal": "geuwsgi has no such command: uwsgi.signal() raises signals",
     "connect-and-read": "geuwsgi has no such command",
     "extract": "geuwsgi has no such command",
     "build-plugin": "geuwsgi has no plugins",

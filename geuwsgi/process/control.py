@@ -23,9 +23,11 @@ REPORT = b"i"
 #: There was no reload, which one of you may have asked for.
 REFUSED = b"n"
 
-#: What a worker tells: it serves; it wants to be replaced; the application could not be loaded (the rest of the stream is why).
+#: What a worker tells: it serves; it wants to be replaced; it has added a timer or the like, which wakes the master and is all that this
+#: shall do; the application could not be loaded (the rest of the stream is why).
 READY = b"R"
 REPLACE_ME = b"L"
+LOOK_AT_SIGNALS = b"S"
 FAILED = b"F"
 
 

@@ -391,7 +391,7 @@ class Crew:
         row = self._rows[worker.id - 1] if worker.id <= len(self._rows) else None
         if row is not None and row[scoreboard.PID] == pid:
             row[scoreboard.PID], row[scoreboard.STATE] = 0, scoreboard.ABSENT
-            row[scoreboard.RUNNING] = 0
+            row[scoreboard.RUNNING] = row[scoreboard.WAITING] = 0
             row[scoreboard.CONNECTIONS] = NOT_ACCEPTING
         if worker in self.old:
             self.old.remove(worker)

@@ -75,6 +75,7 @@ class Handover:
         daemons: those that run.
         meeting: the directory where the workers' channels meet, "" for none.
         pems: the descriptor of what stood in the files of certificates, -1 without.
+        signals: the descriptors of the signal framework, its table first; empty without.
     """
 
     reloads: int = 0
@@ -83,6 +84,7 @@ class Handover:
     daemons: list[OldDaemon] = field(default_factory=list)
     meeting: str = ""
     pems: int = -1
+    signals: list[int] = field(default_factory=list)
 
     def descriptors(self) -> list[int]:
         """All that have to survive the execution."""
@@ -91,6 +93,7 @@ class Handover:
             *(worker.line for worker in self.workers if worker.line >= 0),
             *(daemon.pipe for daemon in self.daemons),
             *([self.pems] if self.pems >= 0 else []),
+            *self.signals,
         ]
 
 
@@ -148,6 +151,7 @@ def take(environ: MutableMapping[str, str]) -> Optional[Handover]:
         daemons=[OldDaemon(**daemon) for daemon in values["daemons"]],
         meeting=values["meeting"],
         pems=values["pems"],
+        signals=values["signals"],
     )
     for fd in handover.descriptors():
         os.set_inheritable(fd, False)

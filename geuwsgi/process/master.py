@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from ..errors import AppLoadError
 from ..log import log
 from ..shared import scoreboard
+from ..shared.signaltable import SignalTable, minute_of
 from . import control, originals
 from .autoreload import Modules
 from .cheaper import Cheaper
 from .crew import Crew, WorkerProcess
 from .handover import Handover, OldDaemon, OldWorker
 from .harakiri import Blocked
+from .signalrouter import SignalRouter
 from .touch import Touched
 from .worker import INTERRUPT_GRACE, TERMINATE_GRACE
 
@@ -71,6 +73,13 @@ class Master:
             self._poll.register(self._fifo.fd, select.POLLIN)
         self._cheaper = Cheaper(asked.cheaper, instance.scoreboard.rows(), instance.listening) if asked.cheaper.least else None
         self._blocked = Blocked(asked.harakiri, asked.harakiri_verbose)
+        self._router: Optional[SignalRouter] = None
+        link, old = instance.signals, instance.old_signals
+        if link is not None:
+            # A cron of this minute is not due once more because of a reload.
+            minute = 0 if old < 0 else minute_of(old)
+            self._router = SignalRouter(link.table, link.pipes, self._crew, instance.scoreboard.rows(), minute)
+            self._poll.register(link.pipes.ours, select.POLLIN)
         self._second = 0.0  # when the next look at what is looked at every second is due
 
     def run(self) -> int:
@@ -127,6 +136,9 @@ class Master:
                     os.read(fd, 4096)
                 except BlockingIOError:
                     pass
+            elif self.instance.signals is not None and fd == self.instance.signals.pipes.ours:
+                if self._router is not None:
+                    self._router.hear()
             elif self._fifo is not None and fd == self._fifo.fd:
                 for letter in self._fifo.read():
                     self._command(letter)
@@ -150,6 +162,8 @@ class Master:
             due = self.instance.daemons.tick(now)
             if due is not None:
                 next_time = min(next_time, due)
+            if self._router is not None:
+                next_time = min(next_time, self._router.tick(now))
             if self.instance.failed:
                 self._retry_when_alone(now)
             if self._modules is not None:
@@ -263,6 +277,9 @@ class Master:
             f"master (pid: {os.getpid()}): {crew.active} of {len(crew.workers)} workers, {len(crew.old)} on their way out, "
             f"{self.instance.scoreboard.total(scoreboard.REQUESTS)} requests served{', paused' if crew.paused else ''}"
         )
+        if self._router is not None:
+            lost = self._router.lost + self.instance.scoreboard.total(scoreboard.LOST_SIGNALS)
+            log(f"signals of the signal framework: {self._router.routed} delivered, {lost} lost")
         crew.tell_all(control.REPORT)
 
     def _change_number(self, change: int) -> None:
@@ -345,12 +362,19 @@ class Master:
             ],
             meeting=instance.meeting_directory(),
             pems=instance.pems_descriptor(),
+            signals=instance.signal_descriptors(self._router.table if self._router is not None else None),
         )
 
     def _keep_the_old(self) -> None:
         """The new application has failed: those of before the reload go on, and so does the wait for a better one."""
         count = sum(1 for old in self._crew.old if old.pid and not old.told)
         log(f"the reload has failed: {count} workers of before it go on; SIGHUP tries again")
+        link = self.instance.signals
+        if self._router is not None and link is not None and self.instance.old_signals >= 0:
+            link.table.close()
+            link.table = SignalTable(self.instance.old_signals)
+            self.instance.old_signals = -1
+            self._router.use(link.table)
         if self.instance.settings.autoreload:
             self._modules = Modules(self.instance.settings.autoreload_ignore, self.instance.failed_files)
 

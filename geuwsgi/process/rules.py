@@ -92,11 +92,12 @@ def route_settings(config: Config) -> RouteSettings:
     )
 
 
-def compiled(config: Config, gateway: GatewaySettings) -> Optional[Routes]:
+def compiled(config: Config, gateway: GatewaySettings, can_signal: bool = False) -> Optional[Routes]:
     """The rules, ready for use; None without any.
 
     Args:
         gateway: for connections to other servers.
+        can_signal: there is a signal framework.
 
     Raises:
         ConfigError: one that cannot be understood.
@@ -108,7 +109,7 @@ def compiled(config: Config, gateway: GatewaySettings) -> Optional[Routes]:
     from ..server.routes.compiling import compile_routes
     from ..server.static import StaticFiles
 
-    return compile_routes(settings, StaticFiles(static_settings(config)), gateway=gateway)
+    return compile_routes(settings, StaticFiles(static_settings(config)), can_signal, gateway)
 
 
 def pairs(config: Config, option: str, form: str) -> tuple[tuple[str, str], ...]:

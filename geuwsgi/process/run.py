@@ -45,11 +45,13 @@ from .handover import Handover, Launch, Socket
 from .hooks import Hooks
 
 if TYPE_CHECKING:
+    from ..api.signal import SignalLink
     from ..config.config import Config
     from ..server.listener import Listener
     from ..server.loader import Mount
     from ..server.routes.engine import Routes
     from ..server.tls import Pems, TLSContext
+    from ..shared.signaltable import SignalTable
     from .addresses import Address
     from .channels import Meeting
 
@@ -152,6 +154,8 @@ class Instance:
         daemons: attached ones.
         fifo: the pipe that takes commands, if one was asked for.
         meeting: where the workers' channels meet.
+        signals: the signal framework; None without a master that the application may know of.
+        old_signals: the file of the table that the workers of before a reload have; -1 without.
         scoreboard: what the workers are doing.
         cores: requests that a worker serves at once.
         front: the backends that requests are forwarded to, if some are.
@@ -181,6 +185,8 @@ class Instance:
         self.routes: Optional[Routes] = None
         self.daemons = Daemons(self.inherited.daemons)
         self.meeting: Optional[Meeting] = None
+        self.signals: Optional[SignalLink] = None
+        self.old_signals = -1
         self.fifo: Optional[MasterFifo] = None
         self.pidfile = ""
         self.safe_pidfile = ""
@@ -233,7 +239,7 @@ class Instance:
         )
         for warning in self.config.warnings:
             log(warning)
-        self.routes = rules.compiled(self.config, settings.gateway_settings(self.config))
+        self.routes = rules.compiled(self.config, settings.gateway_settings(self.config), self.settings.master)
         self._listen()
         self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
         self.write_pidfile()
@@ -243,12 +249,31 @@ class Instance:
         self.daemons.want(self.settings.daemons)
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
         told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
-        module.install(told, self.scoreboard, shared_areas(self.config))
+        self._prepare_signals()
+        module.install(told, self.scoreboard, shared_areas(self.config), self.signals)
         self._check_application()
         if not self.settings.lazy_apps:
             self._load()
         if self._daemonizing is not None:
             self._daemonizing.finish()
+
+    def _prepare_signals(self) -> None:
+        from ..api.signal import SignalLink
+        from ..shared.signalpipes import SignalPipes
+        from ..shared.signaltable import SignalTable
+
+        kept = self.inherited.signals
+        if not self.settings.master:
+            for fd in kept:
+                originals.close(fd)
+            return
+        if kept:
+            self.old_signals = kept[0]
+        self.signals = SignalLink(SignalTable(), SignalPipes(self.settings.processes, kept[1:], self.settings.signal_buffer))
+
+    def signal_descriptors(self, table: Optional[SignalTable]) -> list[int]:
+        """Those of the signal framework, for the next image; `table` is the one that is followed."""
+        return [] if self.signals is None or table is None else [table.fd, *self.signals.pipes.descriptors()]
 
     def _change_user(self) -> None:
         asked = self.settings
@@ -427,7 +452,10 @@ class Instance:
     def private_descriptors(self) -> list[int]:
         """Those that are for the master and for the next image only."""
         pems = [self._pems_descriptor] if self._pems_descriptor >= 0 else []
-        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes(), *pems]
+        signals = [] if self.signals is None else self.signals.pipes.masters()
+        if self.old_signals >= 0:
+            signals.append(self.old_signals)
+        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes(), *pems, *signals]
 
     def meeting_directory(self) -> str:
         """Where the channels of all workers meet, those of before a reload included."""
@@ -438,6 +466,9 @@ class Instance:
         for socket in self._unclaimed:
             originals.close(socket.fd)
         self._unclaimed.clear()
+        if self.old_signals >= 0:
+            originals.close(self.old_signals)
+            self.old_signals = -1
 
     def may_reload(self) -> bool:
         """Whether the configuration, as it is now, is one; if not the log says why."""

@@ -86,6 +86,7 @@ class ProcessSettings:
         master_fifo: paths of the pipes that take commands.
         cheaper: how many workers run.
         harakiri: seconds that a request may take, 0 for any time; `harakiri_verbose`: say more about one that takes longer.
+        signal_buffer: bytes of each queue of the signal framework; 0 as the system makes it.
         umask: permissions that new files do not get; None for what it is.
         privileges: whom the server runs as.
         daemonize, daemonize2: log files of a server in the background, "" for none.
@@ -134,6 +135,7 @@ class ProcessSettings:
     cheaper: CheaperSettings
     harakiri: float
     harakiri_verbose: bool
+    signal_buffer: int
     umask: Optional[int]
     privileges: Privileges
     daemonize: str
@@ -191,6 +193,7 @@ def process_settings(config: Config) -> ProcessSettings:
         cheaper=cheaper_settings(config),
         harakiri=config.get("harakiri"),
         harakiri_verbose=config.get("harakiri-verbose"),
+        signal_buffer=config.get("signal-bufsize"),
         umask=_umask(config),
         privileges=privileges(config),
         daemonize=config.get("daemonize") or "",

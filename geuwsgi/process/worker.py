@@ -27,6 +27,7 @@ from . import control, limits, settings
 from .autoreload import Modules
 from .ending import EXIT_RELOAD
 from .harakiri import Watch
+from .signalinbox import SignalInbox
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Worker:
             self._line_watcher = get_hub().loop.io(self.line, 1)
             self._line_watcher.start(self._hear)
         self.channels.start()
+        self._inbox = SignalInbox(self) if self.instance.signals is not None else None
         self._run_hooks("post-fork")
         module.call_post_fork_hook()
         asked = self.instance.settings
@@ -116,12 +118,18 @@ class Worker:
             self.instance.announce()
         else:
             control.tell(self.line, control.READY)
+        if self._inbox is not None:
+            self._inbox.start()
         self._wait(self._stop, self._retire)
         self.channels.retire()
+        if self._inbox is not None:
+            self._inbox.stop()
         if not self._stop.is_set():
             self._make_room()
         self.server.stop(self._grace, close_listeners=self.status != EXIT_RELOAD)
         gevent.killall(helpers)
+        if self._inbox is not None and self._stop.is_set():
+            self._inbox.finish(self._grace)
         self.channels.stop()
         module.call_atexit()
         return self.status
@@ -157,9 +165,15 @@ class Worker:
     def _make_room(self) -> None:
         """Serve what has come so far; whoever comes now is for another process."""
         asked = self.instance.settings
-        retiring = gevent.spawn(self.server.retire, asked.worker_mercy, asked.websockets_drain)
+        helpers = [] if self._inbox is None else [gevent.spawn(self._inbox.finish, asked.worker_mercy)]
+        retiring = gevent.spawn(self._retire_server, helpers)
         self._wait(retiring, self._stop)
         retiring.kill()
+
+    def _retire_server(self, helpers: list[Any]) -> None:
+        asked = self.instance.settings
+        self.server.retire(asked.worker_mercy, asked.websockets_drain)
+        gevent.joinall(helpers)
 
     def _pulse(self) -> None:
         """What is looked at or written down every second."""

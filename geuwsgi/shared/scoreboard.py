@@ -37,8 +37,12 @@ VSZ = 13
 #: With `--harakiri`: `time.time()` of the loop's last turn, and of the end of the first limit that the application has set (0: none).
 HEARTBEAT = 15
 DEADLINE = 16
+#: Signals of uWSGI's signal framework: handled; raised or taken and lost; greenlets that wait for one.
+SIGNALS = 17
+LOST_SIGNALS = 19
+WAITING = 18
 
-_COLUMNS = 18
+_COLUMNS = 20
 
 #: Values of STATE: no process; a process that does not serve yet; one that does; one that accepts no more.
 ABSENT = 0

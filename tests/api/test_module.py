@@ -40,7 +40,7 @@ def test_values(install: Install) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["cache_get", "queue_push", "sharedarea_read", "spool", "SPOOL_OK", "mule_msg", "register_signal", "rpc", "metric_inc"],
+    ["cache_get", "queue_push", "sharedarea_read", "spool", "SPOOL_OK", "mule_msg", "rpc", "metric_inc"],
 )
 def test_what_does_not_exist_is_absent(install: Install, name: str) -> None:
     uwsgi = install()
@@ -207,7 +207,7 @@ def test_decorators(install: Install) -> None:
     while not seen and time.monotonic() < end:
         gevent.sleep(0.001)
     assert seen == ["from a thread"]
-    for absent in ("timer", "cron", "spool", "rpc", "signal", "mule"):
+    for absent in ("spool", "rpc", "mule"):
         assert not hasattr(decorators, absent)
 
 

@@ -29,13 +29,14 @@ sys.exit(stubtest.main())
 
 #: What may differ: a regular expression, and why. One that matches nothing fails.
 ALLOWED = {
-    r"uwsgi\.(cache|farm|metric|mule|queue|rpc|sharedarea|snmp|spool|signal|add|register|send_to)_?\w* is not present at runtime": "later",
+    r"uwsgi\.(cache|farm|metric|mule|queue|rpc|sharedarea|snmp|spool|register_rpc|send_to)_?\w* is not present at runtime": "later",
     r"uwsgi\.(accepting|alarm|call|rpc_list|i_am_the_\w+|in_farm|lord_scroll|scrolls) is not present at runtime": "later",
     r"uwsgi\.(reload|stop|ready|set_user_harakiri|set_warning_message|set_spooler_frequency|SPOOL_\w+) is not present at runtime": "later",
     r"uwsgi\.(cl|embedded_data|extract|parsefile|listen_queue|logsize|route|start_response) is not present at runtime": "later",
     r"uwsgi\.(Symbols|Zip)\w* is not present at runtime": "imports from inside uWSGI's own binary",
     r"uwsgi\.(decorators|spooler|post_fork_hook) is not present at runtime": "assigned by uwsgidecorators",
     r'uwsgi\.\w+ is inconsistent, stub does not have parameter "request_context"': "of uWSGI's master branch",
+    r"uwsgi\.signal(_wait)? is inconsistent, .*(default|type None)": "as the real ones: a number is required, or may be left out",
     r'uwsgi\.websocket_handshake is inconsistent, .*"(key|origin|proto)"': "None and keywords are taken here",
 }
 

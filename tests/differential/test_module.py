@@ -49,8 +49,7 @@ KNOWN = {
 
 #: Names that uWSGI has and geuwsgi does not: what belongs to them does not exist yet.
 ABSENT = {
-    "SPOOL_IGNORE", "SPOOL_OK", "SPOOL_RETRY", "accepting", "add_cron", "add_file_monitor", "add_rb_timer",
-    "add_timer", "register_signal", "signal", "signal_received", "signal_registered", "signal_wait", "alarm", "cache_clear",
+    "SPOOL_IGNORE", "SPOOL_OK", "SPOOL_RETRY", "accepting", "alarm", "cache_clear",
     "cache_dec", "cache_del", "cache_div", "cache_exists", "cache_get", "cache_inc", "cache_keys", "cache_mul", "cache_num",
     "cache_set", "cache_update", "call", "register_rpc", "rpc", "rpc_list", "farm_get_msg", "farm_msg", "in_farm", "mule_get_msg",
     "mule_id", "mule_msg", "i_am_the_lord", "lord_scroll", "scrolls", "i_am_the_spooler", "metric_dec", "metric_div", "metric_get",

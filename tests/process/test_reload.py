@@ -165,7 +165,7 @@ class TestNewCode:
     def test_a_configuration_that_is_none(self, server: StartServer, app: Path, tmp_path: Path) -> None:
         ini = tmp_path / "x.ini"
         ini.write_text(f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nmaster = 1\nprocesses = 2\nwsgi-file = {app}\n")
-        running = server(None, "--ini", str(ini), lasting=1)
+        running = server(None, "--ini", str(ini), lasting=3)  # a third worker has a line and a queue
         before = workers(running)
         ini.write_text(ini.read_text() + "gevent = many\n")
         running.signal(signal.SIGHUP)

@@ -41,7 +41,7 @@ def test_no_rules_are_nothing() -> None:
         ("route-run = break:x", "a status"),
         ("route-run = return:4040", "a status"),
         ("route-run = harakiri:soon", "a number, not 'soon'"),
-        ("route-run = signal:1", "signal framework"),
+        ("route-run = signal:1", "add --master"),
         ("route-run = signal:256", "from 0 to 255"),
         ("route-run = basicauth:realm", "basicauth:REALM,USER:PASSWORD"),
         ("route-run = file:name=x", "the keys are filename"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ....log import log
 from ..conditions import path
@@ -107,14 +108,18 @@ def harakiri(argument: str, workshop: Workshop) -> Action:
 
 def signal(argument: str, workshop: Workshop) -> Action:
     """signal: raise a signal of the signal framework."""
-    number = workshop.number_of(argument, "a signal")
-    if number > 255:
+    numbers = workshop.template(argument)
+    if numbers.constant is not None and workshop.number_of(argument, "a signal") > 255:
         raise ValueError("signals go from 0 to 255")
     if not workshop.can_signal:
-        raise ValueError("the action signal needs uWSGI's signal framework, which geuwsgi does not have")
+        raise ValueError("the action signal needs a master to deliver it: add --master")
 
     def action(context: Context) -> int:
-        context.routes.services.signal(number)
+        text = numbers(context)
+        if re.fullmatch("0*[0-9]{1,3}", text) and int(text) <= 255:
+            context.routes.services.signal(int(text))
+        else:
+            log(f"[uwsgi-route] signal:{text!a}: signals go from 0 to 255")
         return NEXT
 
     return action
