@@ -14,7 +14,7 @@ Connect = Callable[[], socket.socket]
 
 END = Event("end")
 #: Seconds that a server may take to fail on an octet that is already there. It takes none; this is for a busy machine.
-AT_ONCE = 2.0
+AT_ONCE = 4.5
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def variants(name: str, data: bytes, code: int, *, rest: bytes = b"", start: byt
     yield Case(f"{name}, octet by octet", (Chopped(start + data, 1), failure, END))
 
 
-def play(case: Case, connect: Connect, deadline: float = 10.0, orderly: bool = True) -> Result:
+def play(case: Case, connect: Connect, deadline: float = 20.0, orderly: bool = True) -> Result:
     """Run a case against a server.
 
     Args:

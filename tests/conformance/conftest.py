@@ -32,7 +32,8 @@ class Endpoint:
     connect: Connect
 
 
-ARGUMENTS = ("conformance.py", "--http-websockets", "--websockets-max-size", "16384", "--disable-logging")
+#: Without pings: they come between the events of a case when the machine has stood still for half a minute.
+ARGUMENTS = ("conformance.py", "--http-websockets", "--websockets-max-size", "16384", "--disable-logging", "--websockets-ping-freq", "0")
 
 
 def _tls(start: Callable[..., Any]) -> Connect:
