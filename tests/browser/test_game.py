@@ -31,6 +31,8 @@ return arguments[0].filter((name) => {
 });
 """
 
+OWN_BOMB = "return [...bombertab.world.bombs.values()].some((bomb) => bomb.owner === bombertab.world.slot)"
+
 #: Chromium keeps connections open for later, also some that it never uses: they are to end before the test looks for what is left.
 ARGUMENTS = (
     *("--ini", f"{ROOT / 'bombertab_demo' / 'bombertab.ini'}:game", "--http-keepalive=2", "--http-headers-timeout=1"),
@@ -71,6 +73,14 @@ class Player:
 
     def keys(self, kind: str, code: str) -> None:
         self.run("document.body.dispatchEvent(new KeyboardEvent(arguments[0], {code: arguments[1], bubbles: true}))", kind, code)
+
+    def shows(self, names: list[str]) -> None:
+        """Wait until nothing lies on these elements: the page may still be laid out."""
+        wait_until(lambda: not self.run(HIDDEN, names), what=f"{names} to be seen")
+
+    def drops_a_bomb(self) -> None:
+        """Press until there is one. Bots are quick: who has lost a life by now gets another one in the next round."""
+        wait_until(lambda: self.driver.find_element(By.ID, "drop").click() or self.run(OWN_BOMB), what="a bomb of one's own")
 
     def leave(self) -> None:
         """Go for good: the room need not wait for this player."""
@@ -291,14 +301,14 @@ def test_every_screen_shows_everything(
             assert box[2] - box[0] >= min(width * 0.45, height * 0.8)
             assert driver.execute_script("return document.documentElement.scrollWidth") <= width
             assert driver.find_element(By.ID, "drop").is_displayed() == touch
-            assert ada.run(HIDDEN, ["#bots", "#watch", "#seats li:last-child", "#out", *(["#pad", "#drop"] if touch else ["#words"])]) == []
+            names = ["#bots", "#watch", "#seats li:last-child", "#out", *(["#pad", "#drop"] if touch else ["#words"])]
+            ada.shows(names)
             driver.save_screenshot(str(artifacts / f"game-{width}-{scheme}.png"))
             if touch:
-                driver.find_element(By.ID, "drop").click()
-                ada.until("return [...bombertab.world.bombs.values()].some((bomb) => bomb.owner === bombertab.world.slot)")
+                ada.drops_a_bomb()
             driver.find_element(By.ID, "watch").click()
             ada.until("return bombertab.world.slot === null")
-            assert not driver.find_element(By.ID, "drop").is_displayed(), "who looks on has nothing to steer"
+            wait_until(lambda: not driver.find_element(By.ID, "drop").is_displayed(), what="who looks on has nothing to steer")
             assert [message for message in serious_messages(driver) if "favicon" not in message] == []
             ada.leave()
     finally:

@@ -28,6 +28,7 @@ def start_chromium(folder: Path, *flags: str) -> Any:
     """A selenium driver with a profile of its own in `folder`."""
     try:
         from selenium import webdriver
+        from selenium.common.exceptions import SessionNotCreatedException
         from selenium.webdriver.chrome.service import Service
     except ImportError:
         missing("selenium")
@@ -38,9 +39,15 @@ def start_chromium(folder: Path, *flags: str) -> Any:
         options.add_argument(flag)
     # Both paths are given, so that Selenium Manager has nothing to look for.
     service = Service(executable_path=find_program("chromedriver"), log_output=str(folder / "chromedriver.log"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.set_page_load_timeout(30)
-    driver.set_script_timeout(30)
+    for attempt in range(3):
+        try:
+            driver = webdriver.Chrome(options=options, service=service)
+            break
+        except SessionNotCreatedException:  # it has not come up in chromedriver's time: the machine is busy
+            if attempt == 2:
+                raise
+    driver.set_page_load_timeout(60)
+    driver.set_script_timeout(60)
     return driver
 
 
