@@ -7,6 +7,8 @@ from typing import Any, Optional, Union
 
 import websocket
 
+from tests.harness.wait import wait_until
+
 Message = Union[str, bytes]
 
 
@@ -26,6 +28,10 @@ class Member:
         kind, result = self._command(name, *arguments)
         assert kind == "=", result
         return result
+
+    def counts(self, name: str, number: int) -> None:
+        """Wait until so many members are counted: a worker that does not answer in half a second is left out."""
+        wait_until(lambda: self.call("count", name) == number, what=f"{number} members")
 
     def fails(self, name: str, *arguments: Any) -> str:
         """Run a function that raises; "Type: text"."""

@@ -81,7 +81,7 @@ def test_two_servers_with_two_workers_each(start: StartServer, members: Connect,
     backend = ("--channel-backend", redis_server.url + "?prefix=two:")
     one, other = start(*TWO, *backend), start(*TWO, *backend)
     room = [*members(one, 5, "room"), *members(other, 5, "room")]
-    assert room[0].call("count", "room") == 10
+    room[0].counts("room", 10)
     for member in room:
         member.call("send_many", "room", 0, 20)
     for member in room:
@@ -278,7 +278,7 @@ def test_a_user_with_no_more_rights_than_needed(
     room = [members(server, 1, "room") for server in (one, other)]
     room[0].call("send", "room", "hello")
     heard_by_all(room, ["hello"])
-    assert room[0].call("count", "room") == 2
+    room[0].counts("room", 2)
     assert publish(url, "room", "from outside") == 2
     heard_by_all(room, ["from outside"])
     for server in (one, other):
@@ -367,5 +367,5 @@ def test_a_server_without_its_redis(start: StartServer, members: Connect) -> Non
     heard = members(running, 2, "room")
     heard[0].call("send", "room", "here")
     heard_by_all(heard, ["here"])
-    assert heard[0].call("count", "room") == 2
+    heard[0].counts("room", 2)
     assert running.log.count("channels: Redis is not there") == 1

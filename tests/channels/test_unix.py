@@ -111,7 +111,7 @@ def test_two_servers_in_one_directory(server: StartServer, members: Connect, tmp
     room[4].call("send", "room", "from the other")
     for member in room:
         assert sorted(member.hear(2)) == ["from one", "from the other"]
-    assert room[0].call("count", "room") == 5
+    room[0].counts("room", 5)
 
 
 def test_the_directory_goes_with_the_server(server: StartServer) -> None:
