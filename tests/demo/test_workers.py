@@ -58,6 +58,7 @@ def play_a_round(ada: Page, grace: Page, others: list[Page]) -> None:
 
 def test_pages_of_all_workers_share_a_room(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
     game = server(None, *ARGUMENTS, "--master", "--processes", "3", *FAST)
+    stats(game, 3)  # they serve by now, or all pages could be with the first
     pages = [open_page(game, "shared", f"P{number}", hue=number * 45) for number in range(7)]
     (owner,) = owners(game, 3, "shared")
     assert owner["rooms"]["shared"]["members"] == 7
@@ -69,14 +70,14 @@ def test_pages_of_all_workers_share_a_room(server: Callable[..., Geuwsgi], open_
     # The lobby hears of rooms wherever they live.
     lobby = open_page(game)
     lobby.send(t="lobby")
-    lobby.until(lambda: any(message["t"] == "room" and message["people"] == 7 for message in lobby.told), 5)
+    lobby.until(lambda: any(message["t"] == "room" and message["people"] == 7 for message in lobby.told))
     # A lost page comes back through another worker, perhaps, and the one that never does is given up.
     pages[1].socket.sock.close()
     back = open_page(game)
     back.hello("shared", "P1", token=pages[1].token)
     assert back.expect("welcome")["slot"] == pages[1].slot
     pages[2].socket.shutdown()
-    pages[0].until(lambda: pages[2].slot not in pages[0].seats, 10)
+    pages[0].until(lambda: pages[2].slot not in pages[0].seats)
 
 
 def test_all_at_once_agree_on_one_room(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
@@ -107,6 +108,7 @@ def test_all_at_once_agree_on_one_room(server: Callable[..., Geuwsgi], open_page
 def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
     """Its pages lose their connection; those of the other worker lose only the round, and say hello again, as the page does."""
     game = server(None, *ARGUMENTS, "--master", "--processes", "2", *FAST, expect_log=["signal 9|killed|died|SIGKILL"])
+    stats(game, 2)
     pages = [open_page(game, "fragile", f"P{number}", hue=number * 60) for number in range(6)]
     (owner,) = owners(game, 2, "fragile")
     os.kill(owner["pid"], signal.SIGKILL)
@@ -117,7 +119,7 @@ def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_pag
         page.expect("welcome")
     wait_until(lambda: len(owners(game, 2, "fragile")) == 1, 20)
     assert sorted(page.slot for page in left) == list(range(len(left)))  # type: ignore[type-var]
-    assert sum(figures["abroad"] for figures in stats(game, 2).values()) == 0, "the room is where they are"
+    wait_until(lambda: not any(figures["abroad"] for figures in stats(game, 2).values()), what="the room to be where they are")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -165,7 +167,7 @@ def test_who_opened_the_room_leaves(server: Callable[..., Geuwsgi], open_page: O
         page.until(lambda page=page: sum(message["t"] == "said" for message in page.told) == len(pages))  # type: ignore[misc]
     lobby = open_page(game)
     lobby.send(t="lobby")
-    lobby.until(lambda: any(message["t"] == "room" and message["people"] == len(pages) for message in lobby.told), 5)
+    lobby.until(lambda: any(message["t"] == "room" and message["people"] == len(pages) for message in lobby.told))
     late = open_page(game, "party", "Late")
     late.until(lambda: len(late.seats) == 1 + len(pages))
     assert owners(game, 2, "party")[0]["pid"] == owner["pid"], "the same room"
