@@ -106,7 +106,7 @@ def test_many_requests_wait_for_one_descriptor(requests: Requests, pair: Any) ->
     waiting: list[int] = []
 
     def wait(environ: Any) -> Any:
-        uwsgi.wait_fd_read(a.fileno(), 5)
+        uwsgi.wait_fd_read(a.fileno(), 60)
         waiting.append(1)
         uwsgi.suspend()
         return uwsgi.ready_fd()

@@ -223,7 +223,12 @@ def waiting(rows: Rows) -> None:
 
 def timed(call: Callable[[], Any]) -> Any:
     start = time.monotonic()
-    return call(), round(time.monotonic() - start, 0)
+    return call(), about(time.monotonic() - start)
+
+
+def about(seconds: float) -> str:
+    """Whether that is nothing, the second that was asked for or the five of another wait; the machine may be busy."""
+    return "nothing" if seconds < 0.9 else "a second" if seconds < 4.5 else "more"
 
 
 def wait_read(a: socket.socket, b: socket.socket) -> Any:
@@ -274,7 +279,7 @@ def yielding() -> Any:
         rows["timed out"] = outcome(lambda: uwsgi.ready_fd())
         start = time.monotonic()
         yield uwsgi.async_sleep(1)
-        rows["slept"] = outcome(lambda: (round(time.monotonic() - start), uwsgi.ready_fd()))
+        rows["slept"] = outcome(lambda: (about(time.monotonic() - start), uwsgi.ready_fd()))
     yield json.dumps(rows).encode()
 
 
