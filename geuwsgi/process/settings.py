@@ -223,7 +223,7 @@ def server_settings(config: Config) -> ServerSettings:
         log_requests=not config.get("disable-logging"),
         http=HTTPSettings(
             buffer_size=config.get("buffer-size"),
-            keepalive=config.get("http-keepalive"),
+            keepalive=_keepalive(config),
             headers_timeout=config.get("http-headers-timeout"),
             socket_timeout=_stall_timeout(config),
             async_mode=bool(config.get("async")),
@@ -316,6 +316,13 @@ def _forwarded_allow(config: Config) -> tuple[str, ...]:
         return parse_allowed(given)
     except ValueError as error:
         raise ConfigError(str(error), "forwarded-allow-ips", given, config.source("forwarded-allow-ips")) from None
+
+
+def _keepalive(config: Config) -> float:
+    """As asked for. A worker that serves one request at a time keeps no connections by itself: the next request on one might have to
+    wait for it while others are free."""
+    seconds: float = config.get("http-keepalive") if config.given("http-keepalive") or not config.get("sync") else 0
+    return seconds
 
 
 def cores(config: Config) -> int:

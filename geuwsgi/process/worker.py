@@ -92,7 +92,7 @@ class Worker:
         if asked.processes == 1 or asked.reuse_port:
             return None
         column = self.instance.scoreboard.column
-        return Share(column(board.CONNECTIONS), column(board.ACCEPTED), column(board.PID), self.id - 1)
+        return Share(column(board.CONNECTIONS), column(board.ACCEPTED), column(board.PID), self.id - 1, self.settings.cores)
 
     def run(self) -> int:
         """Serve; returns the exit status when everything that this worker did is over."""

@@ -4,6 +4,9 @@ All workers wait for the same listening socket, and whoever wakes first gets the
 websockets for as long as they live. So each worker writes down how many connections it has where the others see it, takes one at a
 time, and lets a connection wait for a moment when another worker has fewer. It waits only a few times: the other one may be stopped, or
 busy, and the client must not suffer for it.
+
+A worker that serves as many requests as it may takes none at all: a connection that waits in the kernel is served by whichever
+worker is free first, one that was accepted would wait for this one.
 """
 
 from __future__ import annotations
@@ -51,13 +54,15 @@ class Share:
         accepted: how many each of them has ever accepted.
         pids: the process that each worker is; a process that another one has replaced has no part in this any more.
         index: where this worker's are.
+        cores: requests that a worker serves at once.
     """
 
-    def __init__(self, open: memoryview, accepted: memoryview, pids: memoryview, index: int) -> None:
+    def __init__(self, open: memoryview, accepted: memoryview, pids: memoryview, index: int, cores: int = NOT_ACCEPTING) -> None:
         self._open = open
         self._accepted = accepted
         self._pids = pids
         self._index = index
+        self._cores = cores
         self._pid = os.getpid()
         #: Index -> what they had accepted, of workers that did not come when it was their turn: stopped, or busy.
         self._absent: dict[int, int] = {}
@@ -80,11 +85,12 @@ class Share:
     def excess(self) -> int:
         """How many connections this worker should leave to another one that has fewer; 0 when it should take the next one itself.
 
-        A difference of one is none: somebody has to be first.
+        A difference of one is none: somebody has to be first. But where there is no core for one more it counts.
         """
         if self._pids[self._index] != self._pid:
             return 0
-        return max(0, self._open[self._index] - min(self._present()) - 1)
+        own = self._open[self._index]
+        return max(0, own - min(self._present()) - (own < self._cores))
 
     def give_up(self) -> None:
         """Nobody has come for a connection: do not wait for those who have the fewest, until they have accepted something."""
@@ -125,6 +131,8 @@ class Acceptor(StreamServer):
         self.template = server.environ_template(listener)
         self.tcp = listener.sock.family != stdlib_socket.AF_UNIX
         self._connection = connection_maker(listener)
+        #: Its requests take cores; what is forwarded does not.
+        self._served = not (listener.forwards or listener.tells or listener.to_https is not None)
         self._proxied = listener.proxied
         self._tls = listener.tls
         self._share = server.share
@@ -161,6 +169,10 @@ class Acceptor(StreamServer):
         connection.greenlet = self._server.greenlet_class.spawn(serve)
 
     def do_read(self) -> Any:
+        if self._served and self._server.cores.full:
+            self.stop_accepting()
+            self._server.cores.when_free(self._start_again)
+            return None
         if self._share is not None and self._defer(self._share):
             return None
         try:

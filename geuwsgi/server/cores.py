@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Callable
 
 from gevent import get_hub
 from greenlet import getcurrent
@@ -23,6 +23,16 @@ class Cores:
         #: Numbers from here on have never been used, so that 20,000 cores cost nothing before they are.
         self._unused = 0
         self._waiting: deque[_Ticket] = deque()
+        self._when_free: list[Callable[[], None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whoever comes now has to wait."""
+        return not self._free and self._unused >= self.count
+
+    def when_free(self, function: Callable[[], None]) -> None:
+        """Have it called once, when a core is given back for which nobody waits."""
+        self._when_free.append(function)
 
     @property
     def waiting(self) -> int:
@@ -57,6 +67,10 @@ class Cores:
             get_hub().loop.run_callback(ticket.greenlet.switch)
         else:
             heappush(self._free, core)
+            if self._when_free:
+                functions, self._when_free = self._when_free, []
+                for function in functions:
+                    function()
 
 
 class _Ticket:

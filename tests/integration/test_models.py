@@ -89,6 +89,30 @@ def test_mix(options: str, server: StartServer) -> None:
         assert took >= 2.0
 
 
+@pytest.mark.parametrize("model", ["--sync", "--gevent 1", "--threads 1"])
+def test_a_worker_that_is_full_leaves_connections_to_the_others(model: str, server: StartServer, ws: Connect) -> None:
+    running = server("models.py", "--processes", "3", *model.split())
+    open_until_the_end = [ws(running.ws_url + "/echo") for _ in range(2)]
+    for number in range(20):
+        assert requests.get(running.url + "/", timeout=5).status_code == 200, number
+    open_until_the_end.append(ws(running.ws_url + "/echo"))
+    # Nobody is free: it waits until somebody is.
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(requests.get, running.url + "/", timeout=10)
+        for client in open_until_the_end:
+            client.send("x")
+            assert client.recv() == "x"
+        assert not waiting.done()
+        open_until_the_end.pop().close()
+        assert waiting.result().status_code == 200
+
+
+def test_sync_keeps_no_connection_unless_asked_to(server: StartServer) -> None:
+    for options, kept in ((), False), (("--http-keepalive=5",), True):
+        answer = requests.get(server("models.py", "--sync", *options).url + "/", timeout=5)
+        assert (answer.headers.get("Connection") != "close") is kept
+
+
 @pytest.mark.parametrize("options", ["--threads 4", "--threads 4 --gevent-monkey-patch"])
 def test_what_blocks_stalls_its_thread_only(options: str, server: StartServer, ws: Connect) -> None:
     running = server("models.py", *options.split())

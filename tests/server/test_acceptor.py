@@ -34,6 +34,11 @@ def test_excess(numbers: tuple[int, ...], excess: int) -> None:
     assert Share(words(*numbers), words(0, 0, 0), words(1, 1, 1), 0).excess() == 0  # replaced
 
 
+@pytest.mark.parametrize(("numbers", "excess"), [((1, 0, 0), 0), ((2, 1, 1), 1), ((2, 2, 2), 0), ((4, 0, 2), 4)])
+def test_one_more_counts_where_there_is_no_core_for_it(numbers: tuple[int, ...], excess: int) -> None:
+    assert Share(words(*numbers), words(0, 0, 0), words(os.getpid(), 1, 1), 0, cores=2).excess() == excess
+
+
 def test_who_does_not_come_is_not_waited_for_until_he_accepts_something() -> None:
     numbers, accepted = words(5, 0, 3), words(0, 0, 0)
     share = Share(numbers, accepted, words(os.getpid(), 1, 1), 0)

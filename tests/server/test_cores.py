@@ -59,3 +59,20 @@ def test_who_is_killed_in_line_takes_no_core_along(when: str) -> None:
     gevent.idle()
     with gevent.Timeout(20):
         assert cores.acquire() == 0
+
+
+def test_full_until_one_is_given_back_for_which_nobody_waits() -> None:
+    cores = Cores(2)
+    first, second = cores.acquire(), cores.acquire()
+    assert cores.full
+    told: list[bool] = []
+    cores.when_free(lambda: told.append(cores.full))
+    line = gevent.spawn(cores.acquire)
+    gevent.idle()
+    cores.release(first)
+    assert (cores.full, told) == (True, [])
+    cores.release(second)
+    assert (cores.full, told) == (False, [False])
+    line.join(5)
+    cores.release(line.value)
+    assert told == [False], "once"
