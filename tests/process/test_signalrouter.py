@@ -25,6 +25,7 @@ def say(name, pause=0, error=None):
     def handler(number):
         os.write(1, f"handled {name} {number} by {uwsgi.worker_id()}\\n".encode())
         time.sleep(pause)
+        os.write(1, f"finished {name}\\n".encode())
         if error: raise error
     return handler
 
@@ -32,7 +33,7 @@ uwsgi.register_signal(1, "", say("any"))
 uwsgi.register_signal(2, "workers", say("all"))
 uwsgi.register_signal(3, "worker2", say("second"))
 uwsgi.register_signal(4, "worker9", say("nobody"))
-uwsgi.register_signal(5, "worker", say("slow", pause=0.4))
+uwsgi.register_signal(5, "worker", say("slow", pause=3))
 uwsgi.register_signal(6, "worker1", say("bad", error=ZeroDivisionError("on purpose")))
 uwsgi.register_signal(7, "active-workers", say("active"))
 """
@@ -50,7 +51,7 @@ def handled(server: Geuwsgi, name: str) -> list[int]:
     return [int(worker) for worker in re.findall(rf"^handled {name} \d+ by (\d+)$", server.log, re.MULTILINE)]
 
 
-def wait_handled(server: Geuwsgi, name: str, count: int, deadline: float = 10.0) -> list[int]:
+def wait_handled(server: Geuwsgi, name: str, count: int, deadline: float = 20.0) -> list[int]:
     wait_until(lambda: len(handled(server, name)) >= count, deadline, f"{name} handled {count} times: {server.log}")
     found = handled(server, name)
     assert len(found) == count
@@ -73,8 +74,8 @@ class TestTargets:
         running.wait_log("error managing signal 99 on worker ")
         assert handled(running, "bad") == [1]
         assert handled(running, "nobody") == []
-        counted = [sum(row) for row in zip(*ask_all(running, "[worker['signals'] for worker in uwsgi.workers()]", 3))]
-        assert sum(counted) == 9 * 3  # seen alike by all three
+        counted = "sum(worker['signals'] for worker in uwsgi.workers())"
+        wait_until(lambda: ask_all(running, counted, 3) == [9] * 3, what="nine, seen alike by all three")
         running.signal(signal.SIGUSR1)
         running.wait_log("signals of the signal framework: 10 delivered, 2 lost")
 
@@ -101,11 +102,10 @@ class TestTargets:
     def test_a_slow_handler_holds_up_nobody(self, server: StartServer, app: Path) -> None:
         running = server(None, "--master", "--wsgi-file", str(app))
         ask(running, "[uwsgi.signal(5) for _ in range(3)]")
-        wait_handled(running, "slow", 3, deadline=1.1)
-        began = time.monotonic()
+        wait_handled(running, "slow", 3)
         ask(running, "uwsgi.signal(1)")
         wait_handled(running, "any", 1)
-        assert time.monotonic() - began < 0.4
+        assert "finished slow" not in running.log
 
     def test_registered_by_a_request(self, server: StartServer, app: Path) -> None:
         """Only that worker has the handler, so the signal is for it."""
@@ -118,7 +118,7 @@ class TestTargets:
         """What has no handler goes to the worker in which somebody waits."""
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
         ask(running, "gevent.spawn(lambda: [uwsgi.signal_wait(99), print('waited for', uwsgi.signal_received(), flush=True)]) and None")
-        wait_until(lambda: ask(running, "bool(sum(__import__('geuwsgi.api.state').api.state.state.scoreboard.column(18)))"), 5, "the wait")
+        wait_until(lambda: ask(running, "bool(sum(__import__('geuwsgi.api.state').api.state.state.scoreboard.column(18)))"), 20, "the wait")
         ask(running, "uwsgi.signal(99)")
         running.wait_log("waited for 99")
         assert "error managing" not in running.log
@@ -139,13 +139,14 @@ uwsgidecorators.filemon({str(watched)!r}, target="workers")(say("path"))
 """
         )
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
-        began = time.monotonic()
         watched.write_text("x")
         assert sorted(wait_handled(running, "path", 2)) == [1, 2]
-        wait_until(lambda: len(handled(running, "timer")) >= 2, 10, "two turns of the timer")
-        assert time.monotonic() - began > 0.5
-        assert len(handled(running, "once")) == 1
-        assert sorted(handled(running, "once-all")) == [1, 2]
+        began, before = time.monotonic(), len(handled(running, "timer"))
+        # One or two may be late, and come together.
+        wait_until(lambda: len(handled(running, "timer")) >= before + 4, 20, "four turns of the timer")
+        assert time.monotonic() - began > 1
+        wait_handled(running, "once", 1)
+        assert sorted(wait_handled(running, "once-all", 2)) == [1, 2]
         assert len(handled(running, "cron")) in (1, 2)  # at the start, and when a minute begins
         # One that is added later, by a worker.
         ask(running, "uwsgi.add_rb_timer(3, 1, 1)")
@@ -158,7 +159,7 @@ uwsgidecorators.filemon({str(watched)!r}, target="workers")(say("path"))
         wait_handled(running, "any", 2)
         before = workers(running)
         before[0].kill()
-        wait_until(lambda: len(workers(running)) == 2 and before[0] not in workers(running), 10, "the successor")
+        wait_until(lambda: len(workers(running)) == 2 and before[0] not in workers(running), 20, "the successor")
         running.wait_log("Respawned uWSGI worker")
         ask_all(running, "1", 2)
         assert len(handled(running, "any")) == 2
@@ -176,12 +177,11 @@ class TestSurvival:
 
     def test_a_thread_of_its_own(self, server: StartServer, app: Path) -> None:
         """With --threads a handler may block as requests may, and call the module."""
-        app.write_text(app.read_text() + "uwsgi.register_signal(60, '', lambda number: (time.sleep(0.3), uwsgi.signal(1)))\n")
+        app.write_text(app.read_text() + "uwsgi.register_signal(60, '', lambda number: (time.sleep(3), uwsgi.signal(1)))\n")
         running = server(None, "--master", "--threads", "2", "--wsgi-file", str(app))
         ask(running, "uwsgi.signal(60)")
-        began = time.monotonic()
         ask(running, "1")
-        assert time.monotonic() - began < 0.3
+        assert handled(running, "any") == []
         wait_handled(running, "any", 1)
 
     def test_a_worker_that_is_killed(self, server: StartServer, app: Path) -> None:
@@ -189,7 +189,7 @@ class TestSurvival:
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
         second = ask_all(running, "os.getpid()", 2)[1]
         os.kill(second, signal.SIGSTOP)
-        wait_until(lambda: psutil.Process(second).status() == psutil.STATUS_STOPPED, 5, "the stop")
+        wait_until(lambda: psutil.Process(second).status() == psutil.STATUS_STOPPED, 20, "the stop")
         first = ask_first(running)
         assert first == 1
         os.kill(second, signal.SIGKILL)
@@ -221,7 +221,7 @@ class TestSurvival:
         running.signal(signal.SIGHUP)
         running.wait_log("the reload has failed: 2 workers of before it go on")
         count = len(handled(running, "any"))
-        wait_until(lambda: len(handled(running, "any")) >= count + 2, 10, "the timer")
+        wait_until(lambda: len(handled(running, "any")) >= count + 2, 20, "the timer")
         ask(running, "uwsgi.signal(2)")
         assert sorted(wait_handled(running, "all", 2)) == [1, 2]
 
@@ -241,7 +241,7 @@ class TestSurvival:
             before = workers(running)
             running.signal(signal.SIGHUP)
             other_workers(running, before, 2)
-        wait_until(lambda: not running.extra_descriptors(), 5, "the descriptors of before: " + running.extra_descriptors())
+        wait_until(lambda: not running.extra_descriptors(), 20, "the descriptors of before: " + running.extra_descriptors())
 
 
 def ask_first(server: Geuwsgi) -> int:
@@ -249,7 +249,7 @@ def ask_first(server: Geuwsgi) -> int:
     for _ in range(20):
         try:
             expression = "[uwsgi.signal(number) for number in (1, 1, 1, 1, 1, 3, 3, 3)] and uwsgi.worker_id()"
-            return int(eval(requests.get(server.url, params=expression, timeout=2).text))
+            return int(eval(requests.get(server.url, params=expression, timeout=5).text))
         except requests.Timeout:
             continue
     raise AssertionError("worker 1 does not answer")
