@@ -230,14 +230,14 @@ def test_a_publisher_in_a_loop_lets_the_loop_turn(hub: ChannelHub, client: Make)
     room(hub, client, 20)
     turns = []
     timer = get_hub().loop.timer(0.001, 0.001)
-    timer.start(lambda: turns.append(time.perf_counter()))
-    start = time.perf_counter()
-    while time.perf_counter() - start < 0.3:
+    timer.start(lambda: turns.append(time.process_time()))  # what others have of the processor does not count
+    start = time.monotonic()
+    while len(turns) < 50 and time.monotonic() - start < 20:
         hub.publish("room", TEXT, b"x" * 64)
     timer.stop()
     timer.close()
     gaps = [b - a for a, b in zip(turns, turns[1:])]
-    assert len(turns) > 20
+    assert len(turns) >= 50
     assert sorted(gaps)[len(gaps) // 2] < 0.02
 
 

@@ -86,7 +86,8 @@ def test_a_new_worker_takes_what_its_predecessor_left(server: StartServer, app: 
     other_workers(running, [victim], 4)
     # The new one has nothing, the others 50 each.
     wait_until(lambda: whose(connect(running, 1))["1"], 20, "the new worker")
-    assert whose(connect(running, 40))["1"] >= 35
+    # One that gets no processor for a moment leaves some to the others.
+    wait_until(lambda: whose(connect(running, 40))["1"] >= 35, what="nearly all of them with the new worker")
     for sock in held:
         sock.close()
 
