@@ -205,6 +205,8 @@ def add_file_monitor(signum: int, filename: str, /) -> None:
     """
     number = _number(signum)
     _must_be_text("add_file_monitor", filename)
+    if "\0" in filename:
+        raise ValueError("embedded null character")
     path = os.fsencode(os.path.abspath(filename))
     if len(path) > table.LONGEST_PATH:
         log("uwsgi_add_file_monitor: invalid filename length")

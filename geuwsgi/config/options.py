@@ -549,6 +549,17 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("pull-header", "str", "the same, and take it out of the response", "Routing", "NAME VARIABLE", repeatable=True),
     # Process
+    Option(
+        "cron",
+        "str",
+        "run a command when minute, hour, day, month and weekday fit; -1 is any, -N every Nth",
+        "Process",
+        "WHEN COMMAND",
+        repeatable=True,
+    ),
+    Option("unique-cron", "str", "the same, but not while the one before runs", "Process", "WHEN COMMAND", repeatable=True),
+    Option("cron2", "str", "the same: minute=N,hour=N,unique=1,harakiri=SECONDS COMMAND", "Process", "KEYS COMMAND", repeatable=True),
+    Option("cron-harakiri", "int", "kill commands of --cron that run longer", "Process", "SECONDS", default=0, minimum=0),
     Option("attach-daemon", "str", "a program that runs as long as the server does", "Process", "COMMAND", repeatable=True),
     Option("attach-daemon2", "str", "the same: cmd=COMMAND,stopsignal=N,touch=FILE and so on", "Process", "KEYS", repeatable=True),
     Option(

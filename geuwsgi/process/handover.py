@@ -76,6 +76,7 @@ class Handover:
         meeting: the directory where the workers' channels meet, "" for none.
         pems: the descriptor of what stood in the files of certificates, -1 without.
         signals: the descriptors of the signal framework, its table first; empty without.
+        crons: (command, process id, start) of commands of `--cron` that run.
     """
 
     reloads: int = 0
@@ -85,6 +86,7 @@ class Handover:
     meeting: str = ""
     pems: int = -1
     signals: list[int] = field(default_factory=list)
+    crons: list[tuple[str, int, float]] = field(default_factory=list)
 
     def descriptors(self) -> list[int]:
         """All that have to survive the execution."""
@@ -152,6 +154,7 @@ def take(environ: MutableMapping[str, str]) -> Optional[Handover]:
         meeting=values["meeting"],
         pems=values["pems"],
         signals=values["signals"],
+        crons=[(command, pid, started) for command, pid, started in values["crons"]],
     )
     for fd in handover.descriptors():
         os.set_inheritable(fd, False)

@@ -21,6 +21,7 @@ from . import control, originals
 from .autoreload import Modules
 from .cheaper import Cheaper
 from .crew import Crew, WorkerProcess
+from .cronjobs import CronJobs
 from .handover import Handover, OldDaemon, OldWorker
 from .harakiri import Blocked
 from .signalrouter import SignalRouter
@@ -75,9 +76,10 @@ class Master:
         self._blocked = Blocked(asked.harakiri, asked.harakiri_verbose)
         self._router: Optional[SignalRouter] = None
         link, old = instance.signals, instance.old_signals
+        # A cron of this minute is not due once more because of a reload.
+        minute = 0 if old < 0 else minute_of(old)
+        self._crons = CronJobs(asked.crons, minute, instance.inherited.crons)
         if link is not None:
-            # A cron of this minute is not due once more because of a reload.
-            minute = 0 if old < 0 else minute_of(old)
             self._router = SignalRouter(link.table, link.pipes, self._crew, instance.scoreboard.rows(), minute)
             self._poll.register(link.pipes.ours, select.POLLIN)
         self._second = 0.0  # when the next look at what is looked at every second is due
@@ -162,6 +164,7 @@ class Master:
             due = self.instance.daemons.tick(now)
             if due is not None:
                 next_time = min(next_time, due)
+            self._crons.tick()
             if self._router is not None:
                 next_time = min(next_time, self._router.tick(now))
             if self.instance.failed:
@@ -179,7 +182,7 @@ class Master:
             if not pid:
                 return
             code = os.waitstatus_to_exitcode(status)
-            if not self._crew.reaped(pid, code) and not self.stopping:
+            if not self._crew.reaped(pid, code) and not self._crons.reaped(pid, code) and not self.stopping:
                 self.instance.daemons.reaped(pid, code)
 
     # -- what the crew tells
@@ -362,6 +365,7 @@ class Master:
             ],
             meeting=instance.meeting_directory(),
             pems=instance.pems_descriptor(),
+            crons=self._crons.running(),
             signals=instance.signal_descriptors(self._router.table if self._router is not None else None),
         )
 

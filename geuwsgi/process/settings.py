@@ -18,6 +18,7 @@ from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, WebSocketSettings
 from .addresses import Address, addresses
 from .cheaper import CheaperSettings, cheaper_settings
+from .cronspec import CronSpec, cron_specs
 from .daemonspec import DaemonSpec, daemon_specs
 from .names import Names, names
 from .privileges import Privileges, privileges
@@ -56,6 +57,7 @@ class ProcessSettings:
         reuse_port: every worker has sockets of its own (`--reuse-port`).
         unix_mode: permissions of unix sockets (`--chmod-socket`), None for what the umask leaves.
         daemons: programs to attach.
+        crons: commands to run at certain times.
         app: where the applications are.
         need_app: files alone are not enough.
         manage_script_name: see routing.Router.
@@ -98,6 +100,7 @@ class ProcessSettings:
     reuse_port: bool
     unix_mode: Optional[int]
     daemons: tuple[DaemonSpec, ...]
+    crons: tuple[CronSpec, ...]
     app: AppSettings
     need_app: bool
     manage_script_name: bool
@@ -145,10 +148,10 @@ class ProcessSettings:
 
 def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
-    # uWSGI's --attach-daemon brings a master with it, which starts the daemons.
     daemons = daemon_specs(config)
+    crons = cron_specs(config)
     _http2(config)  # before the application is loaded
-    master = config.get("master") or bool(daemons)
+    master = _master(config)
     processes: int = config.get("processes")
     return ProcessSettings(
         addresses=addresses(config),
@@ -156,6 +159,7 @@ def process_settings(config: Config) -> ProcessSettings:
         reuse_port=config.get("reuse-port"),
         unix_mode=_unix_mode(config),
         daemons=daemons,
+        crons=crons,
         app=app_settings(config),
         need_app=config.get("need-app"),
         manage_script_name=config.get("manage-script-name"),
@@ -259,6 +263,11 @@ def gateway_settings(config: Config) -> GatewaySettings:
     )
 
 
+def _master(config: Config) -> bool:
+    """Whether there is a master that the application may know of. As in uWSGI, programs to be started bring one with them."""
+    return bool(config.get("master") or daemon_specs(config) or cron_specs(config))
+
+
 def module_settings(config: Config, listeners: Sequence[Listener], is_a_reload: bool = False) -> ModuleSettings:
     """What the fake module tells the application."""
     return ModuleSettings(
@@ -270,7 +279,7 @@ def module_settings(config: Config, listeners: Sequence[Listener], is_a_reload: 
         cores=cores(config),
         threads=threads(config),
         buffer_size=config.get("buffer-size"),
-        master=config.get("master") or bool(daemon_specs(config)),
+        master=_master(config),
         sockets=tuple(listener.sock.fileno() for listener in listeners),
         loop=_loop(config),
         worker_id=0,  # while the application is loaded; set_worker() follows

@@ -78,9 +78,9 @@ class SignalEvents:
     def _due_crons(self) -> list[int]:
         now = time.time()
         minute = int(now // 60)
-        if not self._crons or minute == self._table.minute:
+        if minute == self._table.minute:
             return []
-        self._table.minute = minute
+        self._table.minute = minute  # without crons, too: the next image asks which minute was through
         return [event.signal for event in self._crons if is_due(event.values, time.localtime(now))]
 
     def _changed_paths(self, now: float) -> list[int]:

@@ -141,6 +141,8 @@ class TestWhatRaises:
                 uwsgi.add_rb_timer(1, seconds)
         with pytest.raises(ValueError, match="unable to add file monitor"):
             uwsgi.add_file_monitor(1, "/" + "x" * 255)
+        with pytest.raises(ValueError, match="embedded null"):
+            uwsgi.add_file_monitor(1, "/a\0b")
         with pytest.raises(OverflowError):
             uwsgi.add_timer(1, 1 << 80)
 

@@ -184,9 +184,9 @@ def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_ignored_is_said_once(tmp_path: Path) -> None:
-    asked = from_ini(tmp_path, "log-5xx = true\ncron2 = a\ncron2 = b\nmy-own = 1\n", "--logformat", "30")
+    asked = from_ini(tmp_path, "log-5xx = true\nqueue = 1\nqueue = 2\nmy-own = 1\n", "--logformat", "30")
     assert asked.warnings == [
-        "known to uWSGI, not implemented by geuwsgi, ignored: log-5xx (x.ini:2), cron2 (x.ini:3), cron2 (x.ini:4), logformat (command line)"
+        "known to uWSGI, not implemented by geuwsgi, ignored: log-5xx (x.ini:2), queue (x.ini:3), queue (x.ini:4), logformat (command line)"
     ]
     assert asked.opt["logformat"] == b"30"
 
@@ -196,7 +196,7 @@ def test_what_is_ignored_is_said_once(tmp_path: Path) -> None:
     [
         ("gevnt = 5\n", "x.ini:2: gevnt = 5: there is no such option (strict), did you mean --gevent?"),
         ("set = my-own=1\n", "x.ini:2: my-own = 1: there is no such option (strict)"),
-        ("cron = 30\n", "x.ini:2: cron = 30: geuwsgi does not implement this option of uWSGI yet (strict)"),
+        ("queue = 30\n", "x.ini:2: queue = 30: geuwsgi does not implement this option of uWSGI yet (strict)"),
     ],
 )
 def test_strict(text: str, complaint: str, tmp_path: Path) -> None:

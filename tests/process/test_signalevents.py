@@ -87,3 +87,8 @@ def test_paths(table: SignalTable, tmp_path: Path) -> None:
     assert events.due(103.0)[0] == [1, 2]
     file.unlink()
     assert events.due(104.0)[0] == [1]
+
+
+def test_the_minute_is_noted_without_crons(table: SignalTable) -> None:
+    SignalEvents(table).due(100.0)
+    assert abs(table.minute - time.time() // 60) <= 1
