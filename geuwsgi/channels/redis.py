@@ -26,7 +26,7 @@ from .background import spawn
 from .channel import Message
 from .message import opcode_of
 from .names import decode_name, encode_name
-from .subscription import Subscription
+from .subscription import Subscription, reason
 
 #: What stands before a message of ours. No text begins with a zero byte.
 _MAGIC = b"\x00geuwsgi\x01"
@@ -108,7 +108,7 @@ class RedisBackend:
         exceptions = import_redis().exceptions
         self._failures = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
         self._refusals = exceptions.RedisError
-        self._refused = ""
+        self._refused = self._forgotten = ""
         self._ways = ways
         self._prefix = encode_name(address.prefix)
         self._control = self._prefix + _CONTROL
@@ -249,7 +249,20 @@ class RedisBackend:
         for error in results:
             if isinstance(error, self._failures):
                 raise error
-        return [(name, results[place]) for (name, _, _), place in zip(batch, places) if isinstance(results[place], self._refusals)]
+        published = [results[place] for place in places]
+        if history:
+            self._look_at_history(results, places)
+        return [(name, result) for (name, _, _), result in zip(batch, published) if isinstance(result, self._refusals)]
+
+    def _look_at_history(self, results: list[Any], places: list[int]) -> None:
+        """Say so when Redis does not want to keep messages, as one that is full, once until it does again."""
+        publishing = set(places)
+        kept = [result for place, result in enumerate(results) if place not in publishing]
+        refused = next((str(result) for result in kept if isinstance(result, self._refusals)), "")
+        if refused and refused != self._forgotten:
+            log(f"channels: Redis refuses to keep the history of channels: {refused}")
+        if kept:
+            self._forgotten = refused
 
     def _count_lost(self, names: list[Optional[str]]) -> None:
         for name, number in Counter(names).items():
@@ -277,8 +290,6 @@ class RedisBackend:
         if _is_ours(data):
             if data[len(_MAGIC) : len(_MAGIC) + ORIGIN_SIZE] != self._ways.origin:
                 self._ways.deliver(name, _message(data))
-        elif len(data) > self._ways.max_size:
-            log(f"channels: a message of {len(data)} bytes, published to {name!r} by another program, is over --channel-max-size: dropped")
         elif not data.startswith(_MAGIC):
             self._ways.deliver(name, Message(*opcode_of(data)))
 
@@ -329,7 +340,7 @@ def workers(address: BackendAddress) -> int:
     try:
         return int(client.pubsub_numsub(encode_name(address.prefix) + _CONTROL)[0][1])
     except (import_redis().exceptions.RedisError, OSError) as error:
-        raise ChannelError(f"Redis: {error}") from None
+        raise ChannelError(f"Redis: {reason(error)}") from None
     finally:
         client.close()
 
@@ -344,6 +355,6 @@ def publish(address: BackendAddress, name: str, payload: bytes) -> int:
     try:
         return int(client.publish(encode_name(address.prefix) + _encode(name), payload))
     except (import_redis().exceptions.RedisError, OSError) as error:
-        raise ChannelError(f"Redis: {error}") from None
+        raise ChannelError(f"Redis: {reason(error)}") from None
     finally:
         client.close()

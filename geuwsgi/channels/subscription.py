@@ -134,7 +134,8 @@ class Subscription:
                     if not announced:
                         announced = True
                         state = "gone" if self._up.is_set() else "not there"
-                        log(f"channels: Redis is {state} ({error}); messages stay on this host until it is back")
+                        meanwhile = "until it is back messages stay in the worker that publishes them"
+                        log(f"channels: Redis is {state} ({reason(error)}); {meanwhile}")
                 self._drop()
                 # Many workers lose Redis at the same instant and shall not come back at the same.
                 gevent.sleep(pause * random.uniform(0.5, 1.5))
@@ -229,6 +230,15 @@ class Subscription:
                     pubsub.subscribe(*more[start : start + _AT_ONCE])
             except self._failures as error:
                 self.broken(error)
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in words that say what to do."""
+    text = str(error)
+    # redis-py says it in one way or the other, depending on the version of the protocol that it begins with.
+    if text.startswith(("Authentication required", "NOAUTH", "HELLO must be called")):
+        return "it wants a password, as in redis://user:password@host:port/0"
+    return text
 
 
 class Broken(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -302,6 +303,39 @@ def test_a_user_who_may_not(start: StartServer, members: Connect, private_redis:
         assert room[1].hear() == [str(number)]
     wait_until(lambda: room[0].call("channels")["room"]["lost"] == 3, 20, "three lost")
     assert running.log.count("channels: Redis refuses to publish") == 1
+
+
+def test_one_that_is_full_keeps_no_history_and_says_so(
+    start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int
+) -> None:
+    private_redis("--port", str(port), "--maxmemory", "100kb")
+    options = ("--channel-backend", f"redis://127.0.0.1:{port}/0", "--channel-history", "5")
+    one, other = start(*options), start(*options)
+    room = [members(one, 1, "room"), members(other, 1, "room")]
+    for number in range(3):
+        room[0].call("send", "room", str(number))
+        assert room[1].hear() == [str(number)]
+    assert one.log.count("channels: Redis refuses to keep the history of channels: ") == 1
+    assert "'maxmemory'" in one.log
+    assert room[0].call("channels")["room"]["lost"] == 0
+    with redis.Redis(port=port) as client:
+        client.config_set("maxmemory", 0)
+    room[0].call("send", "room", "kept")
+    assert room[1].hear() == ["kept"]
+    assert members(start(*options), 1, "room").hear() == ["kept"]
+
+
+def test_one_that_wants_a_password(start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int) -> None:
+    private_redis("--port", str(port), "--requirepass", "x")
+    url = f"redis://127.0.0.1:{port}/0"
+    running = start("--channel-backend", url)
+    room = members(running, 2, "room")
+    room[0].call("send", "room", "here")
+    heard_by_all(room, ["here"])
+    wanted = "it wants a password, as in redis://user:password@host:port/0"
+    assert f"channels: Redis is not there ({wanted})" in running.log
+    with pytest.raises(ChannelError, match=re.escape(wanted)):
+        publish(url, "room", "x")
 
 
 def test_unix_socket(start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], tmp_path: Path) -> None:

@@ -114,6 +114,18 @@ def test_two_servers_in_one_directory(server: StartServer, members: Connect, tmp
     room[0].counts("room", 5)
 
 
+def test_a_server_with_a_smaller_limit_takes_no_larger_messages(server: StartServer, members: Connect, tmp_path: Path) -> None:
+    backend = ("--channel-backend", f"unix:{tmp_path / 'meet'}")
+    one, small = server("channels.py", *backend), server("channels.py", *backend, "--channel-max-size", "1")
+    speaker, listener = members(one, 1, "room"), members(small, 1, "room")
+    for size in (1024, 1025, 200_000):
+        speaker.call("send_bytes", "room", "61" * size)
+    speaker.call("send", "room", "the end")
+    assert speaker.hear(4) == ["a" * 1024, "a" * 1025, "a" * 200_000, "the end"]
+    assert listener.hear(2) == ["a" * 1024, "the end"]
+    assert small.log.count("over --channel-max-size") == 2
+
+
 def test_the_directory_goes_with_the_server(server: StartServer) -> None:
     running = server("blocking_echo.py", "--master", "--processes", "2")
     workers = psutil.Process(running.pid).children()
