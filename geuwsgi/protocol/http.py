@@ -236,8 +236,11 @@ class RequestParser(HeadParser):
             self.content_length = -1
             self._llhttp = None
         elif "CONTENT_LENGTH" in environ:
-            # llhttp has made sure that these are digits, and fewer than 2**64 bytes.
-            self.content_length = int(environ["CONTENT_LENGTH"])
+            # llhttp has made sure that these are digits, and fewer than 2**64 bytes. But they may begin with zeros without end.
+            length = environ["CONTENT_LENGTH"]
+            if len(length) > 20:
+                raise HTTPError(BAD_REQUEST, f"Content-Length of {len(length)} digits")
+            self.content_length = int(length)
             self._llhttp = None
         else:
             self.content_length = 0

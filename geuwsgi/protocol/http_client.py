@@ -161,7 +161,8 @@ class ResponseHead:
             special = _SPECIAL.get(name.lower(), 0)
         if special:
             if special == _LENGTH:
-                self.length = int(text)  # llhttp has seen to it that there is one, and that it is a number
+                # llhttp has seen to it that there is one, and that it is a number, but it may begin with zeros without end.
+                self.length = int(text.lstrip("0") or "0")
             elif special == _CODING:
                 self.chunked = text.lower() == "chunked"
                 if not self.chunked:

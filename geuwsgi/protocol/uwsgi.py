@@ -224,7 +224,7 @@ class PacketParser(HeadParser):
         length = environ.get("CONTENT_LENGTH")
         if length is not None:
             # It counts also beside a Transfer-Encoding: what the front server has joined has lost its chunks.
-            if not (length.isascii() and length.isdigit()):
+            if not (length.isascii() and length.isdigit() and len(length) < 20):
                 raise HTTPError(BAD_REQUEST, f"CONTENT_LENGTH {length[:40]!r} in a uwsgi packet")
             self.content_length = int(length)
         elif "HTTP_TRANSFER_ENCODING" in environ:

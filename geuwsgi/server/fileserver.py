@@ -13,12 +13,14 @@ import mimetypes
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterable
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, NamedTuple, Optional
 
 from ..log import log
+from .head import http_date
 from .settings import StaticSettings
 
 Headers = list[tuple[str, str]]
@@ -89,7 +91,7 @@ class FileServer:
             about.append(("Vary", "Accept-Encoding"))
             found, encoding = _variant(found, environ.get("HTTP_ACCEPT_ENCODING", ""))
         path, status = found
-        modified = formatdate(status.st_mtime, usegmt=True)
+        modified = http_date(status.st_mtime)
         etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
         about += [("Last-Modified", modified), ("ETag", etag)]
         expires = self._expires(original, kind, status, environ)
@@ -161,7 +163,7 @@ class FileServer:
                 fits = rule.pattern.search(environ.get("PATH_INFO" if rule.subject == "path-info" else "REQUEST_URI", ""))
             if fits:
                 since = int(status.st_mtime) if rule.mtime else time.time()
-                return formatdate(since + rule.seconds, usegmt=True)
+                return http_date(since + rule.seconds)
         return None
 
 
@@ -234,13 +236,19 @@ def _range(environ: dict[str, Any], size: int, etag: str, modified: str) -> Opti
     if not first:
         if not last:
             return None
-        length = min(int(last), size)
+        length = min(_number(last), size)
         return size - length, length
-    start = int(first)
-    end = int(last) if last else size - 1
+    start = _number(first)
+    end = _number(last) if last else size - 1
     if last and end < start:
         return None  # malformed, not unsatisfiable
     return start, max(0, min(end, size - 1) - start + 1)
+
+
+def _number(digits: str) -> int:
+    """What digits mean, if that is no more than a file can be large: Python reads only so many."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) < 19 else sys.maxsize
 
 
 class _Blocks:

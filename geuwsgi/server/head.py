@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from email.utils import formatdate
 from typing import Any
 
 ORDINARY = 0
@@ -160,6 +161,15 @@ def date_line(now: float) -> str:
         _date_second = second
     return _date_line
 
+
+def http_date(when: float) -> str:
+    """A time in seconds since the epoch as headers have it; the earliest or latest date that can be written, for one beyond."""
+    return formatdate(min(max(when, _FIRST_DATE), _LAST_DATE), usegmt=True)
+
+
+#: The beginning of the year 1 and the end of 9999.
+_FIRST_DATE = -62135596800
+_LAST_DATE = 253402300799
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

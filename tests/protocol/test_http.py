@@ -297,6 +297,7 @@ BAD = http.BAD_REQUEST
         (get(b"POST / HTTP/1.1", b"Content-Length: +3"), BAD),
         (get(b"POST / HTTP/1.1", b"Content-Length: -3"), BAD),
         (get(b"POST / HTTP/1.1", b"Content-Length: 0x3"), BAD),
+        (get(b"POST / HTTP/1.1", b"Content-Length: " + b"0" * 300 + b"3"), BAD),
         (get(b"POST / HTTP/1.1", b"Content-Length: "), BAD),
         (get(b"POST / HTTP/1.1", b"Content-Length: 3 3"), BAD),
         (get(b"POST / HTTP/1.1", b"Content-Length: " + b"9" * 30), BAD),

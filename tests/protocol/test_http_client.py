@@ -53,6 +53,10 @@ def test_response() -> None:
     assert found.headers == [("Content-Type", "text/plain"), ("Content-Length", "5"), ("X-A", ""), ("Set-Cookie", "a"), ("set-cookie", "b")]
 
 
+def test_a_length_with_zeros_before_it() -> None:
+    assert head(b"200 OK\r\nContent-Length: " + b"0" * 5000 + b"7").length == 7
+
+
 @pytest.mark.parametrize(
     ("text", "keep_alive"),
     [

@@ -197,6 +197,7 @@ def test_other_packets() -> None:
         (packet(0, encode_vars({"REQUEST_METHOD": "GET", "QUERY_STRING": "\n"})), 400, "control characters"),
         (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "-1"})), 400, "CONTENT_LENGTH '-1'"),
         (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "1 "})), 400, "CONTENT_LENGTH '1 '"),
+        (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "9" * 300})), 400, "CONTENT_LENGTH '9999"),
         (packet(0, encode_vars({**NGINX, "HTTP_TRANSFER_ENCODING": "gzip"})), 501, "transfer coding 'gzip'"),
     ],
 )

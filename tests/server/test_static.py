@@ -242,6 +242,9 @@ def test_conditions(get: Get, headers: dict[str, str], status: int) -> None:
         ("bytes=-3", b"789", "bytes 7-9/10"),
         ("bytes=-100", b"0123456789", "bytes 0-9/10"),
         ("Bytes = 2-4", b"234", "bytes 2-4/10"),
+        ("bytes=7-" + "9" * 5000, b"789", "bytes 7-9/10"),
+        ("bytes=-" + "9" * 5000, b"0123456789", "bytes 0-9/10"),
+        ("bytes=" + "0" * 5000 + "7-", b"789", "bytes 7-9/10"),
     ],
 )
 def test_ranges(get: Get, value: str, body: bytes, content_range: str) -> None:
@@ -253,7 +256,7 @@ def test_ranges(get: Get, value: str, body: bytes, content_range: str) -> None:
     assert answer.body == body
 
 
-@pytest.mark.parametrize("value", ["bytes=10-", "bytes=10-20", "bytes=-0"])
+@pytest.mark.parametrize("value", ["bytes=10-", "bytes=10-20", "bytes=-0", "bytes=" + "9" * 5000 + "-"])
 def test_ranges_outside_the_file(get: Get, value: str) -> None:
     answer = get("/s/a.txt", range=value)
     assert answer == Answer("416 Range Not Satisfiable", {"Content-Range": "bytes */10", "Content-Length": "0"}, b"")

@@ -190,6 +190,10 @@ class Output:
         self.wake()
 
 
+#: Characters of what h2 says that are logged.
+_LONGEST_LINE = 200
+
+
 def one_line(error: Exception) -> str:
-    """What h2 says of an error."""
-    return str(error).split("\n", 1)[0] or type(error).__name__
+    """What h2 says of an error; it may quote all of what the client has sent."""
+    return str(error).split("\n", 1)[0][:_LONGEST_LINE] or type(error).__name__

@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 
 Condition = Callable[["Context"], bool]
 
-_NUMBER = re.compile(r"[ \t\n\r\f\v]*([+-]?[0-9]+)", re.ASCII)
+_NUMBER = re.compile(r"[ \t\n\r\f\v]*([+-]?)([0-9]+)", re.ASCII)
+
+#: Digits without end are this number.
+_LARGEST = 2**63 - 1
 
 
 def number(text: str) -> int:
-    """The number at the beginning of a text, 0 without one, as C's strtol."""
+    """The number at the beginning of a text, 0 without one, as C's strtol, which knows no larger ones than 64 bits have."""
     match = _NUMBER.match(text)
-    return int(match[1]) if match else 0
+    if match is None:
+        return 0
+    sign, digits = match.groups()
+    digits = digits.lstrip("0")
+    found = min(int(digits), _LARGEST) if len(digits) < 20 and digits else _LARGEST if digits else 0
+    return -found if sign == "-" else found
 
 
 def path(text: str) -> str:

@@ -120,7 +120,7 @@ def find_label(context: Context, phase: str, name: str) -> int:
     """JUMP to a label or to the rule of a number, which has to lie ahead; else the request is broken off with a 500."""
     target = context.routes.labels.get(phase, {}).get(name)
     if target is None:
-        target = int(name) if name.isascii() and name.isdigit() else -1
+        target = int(name) if name.isascii() and name.isdigit() and len(name) < 10 else -1
     if target <= context.position:
         log(f'[uwsgi-route] "goto:{name}": there is no such label ahead')
         context.respond("500 Internal Server Error", [("Content-Type", "text/plain")], b"Internal Server Error")

@@ -12,9 +12,9 @@ import base64
 import os
 import time
 import uuid
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Callable
 
+from ..head import http_date
 from ..listener import waiting
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def http_time(seconds: str) -> Variable:
     try:
         later = int(seconds or "0")
     except ValueError:
-        raise ValueError(f"httptime[{seconds}]: a number of seconds belongs there") from None
-    return lambda context: formatdate(time.time() + later, usegmt=True)
+        raise ValueError(f"httptime[{seconds[:40]}]: a number of seconds belongs there") from None
+    return lambda context: http_date(time.time() + later)
 
 
 def server(what: str) -> Variable:

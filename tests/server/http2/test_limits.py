@@ -312,6 +312,16 @@ def test_broken_rules(data: bytes, code: int, capfd: pytest.CaptureFixture[str])
     assert "HTTP/2 connection closed" in err
 
 
+def test_what_h2_quotes_is_cut_short(capfd: pytest.CaptureFixture[str]) -> None:
+    with site(echo) as found:
+        client = found.connect()
+        client.ask("/", "POST", [("content-length", "9" * 5000)], end=False)
+        client.until(lambda: client.goaways)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("127.0.0.1: HTTP/2 connection closed: Invalid content-length header: b'999")
+    assert len(line) < 300
+
+
 def test_noise(capfd: pytest.CaptureFixture[str]) -> None:
     """Whatever comes: no traceback, and the others are served."""
     import random

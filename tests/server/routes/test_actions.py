@@ -78,8 +78,11 @@ def test_goto_nowhere_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with ruled("route = ^/(.*) goto:$1\nroute-label = there") as server:
         assert server.ask("/nowhere").code == 500
         assert server.ask("/0").code == 500
+        assert server.ask("/" + "9" * 5000).code == 500
         assert server.ask("/there").body == b"app /there"
-    assert '"goto:nowhere": there is no such label ahead' in capfd.readouterr().err
+    log = capfd.readouterr().err
+    assert '"goto:nowhere": there is no such label ahead' in log
+    assert "Traceback" not in log
 
 
 # -- the request
@@ -315,11 +318,13 @@ def test_expires(tmp_path: Path) -> None:
     route = ^/a expires:filename={file},value=60
     route = ^/b expires:unix=1700000000
     route = ^/c expires:file={file}.gone
+    route = ^/d expires:unix=${{HTTP_LONG}}
     """
     with ruled(rules) as server:
         assert server.ask("/a").headers["expires"] == "Tue, 14 Nov 2023 22:14:20 GMT"
         assert server.ask("/b").headers["expires"] == "Tue, 14 Nov 2023 22:13:20 GMT"
         assert "expires" not in server.ask("/c").headers
+        assert server.ask("/d", "GET", "Long: " + "9" * 5000).headers["expires"] == "Fri, 31 Dec 9999 23:59:59 GMT"
 
 
 CORS = "route-run = cors:https://a.example,https://b.example:8443,credentials,max-age=5"

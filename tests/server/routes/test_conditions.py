@@ -42,6 +42,10 @@ from tests.server.routes.rules import context
         ("<=:${N};9", False),
         ("ishigher:${A};-1", True),  # no number is 0
         ("ishigher:  12x;11", True),
+        ("ishigher:${LONG};9223372036854775806", True),
+        ("ishigher:${LONG};9223372036854775807", False),
+        ("islower:-${LONG};-9223372036854775806", True),
+        ("ishigher:+007;6", True),
         ("ipv4in:10.1.2.3;10.0.0.0/8", True),
         ("ipv4in:11.1.2.3;10.0.0.0/8", False),
         ("ipv4in:10.1.2.3;10.1.2.3", True),
@@ -56,7 +60,7 @@ from tests.server.routes.rules import context
     ],
 )
 def test_conditions(text: str, expected: bool) -> None:
-    assert make_condition(text)(context(A="abc", N="10", NETWORK="10.0.0.0/8")) is expected
+    assert make_condition(text)(context(A="abc", N="10", NETWORK="10.0.0.0/8", LONG="9" * 5000)) is expected
 
 
 def test_files(tmp_path: Path) -> None:

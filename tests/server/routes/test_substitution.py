@@ -89,6 +89,17 @@ def test_times() -> None:
     assert Template("${uwsgi[rtime]}")(found).isdigit()
 
 
+def test_a_time_that_a_client_chooses() -> None:
+    found = context()
+    for text, expected in (
+        ("9" * 15, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ("-" + "9" * 15, "Mon, 01 Jan 0001 00:00:00 GMT"),
+        ("9" * 5000, ""),
+    ):
+        found.match = re.search("(.*)", text)
+        assert Template("${httptime[$1]}")(found) == expected
+
+
 def test_constants_are_known_as_such() -> None:
     assert Template("a$b").constant == "a$b"
     assert Template("${A}").constant is None

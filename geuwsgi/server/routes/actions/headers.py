@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from email.utils import formatdate
 
 from ....log import log
+from ...head import http_date
 from ..conditions import number, path
 from ..context import NEXT, Context
 from ..engine import Action
@@ -110,7 +110,7 @@ def expires(argument: str, workshop: Workshop) -> Action:
             when = number(texts["unix"](context))
         if "value" in texts:
             when += number(texts["value"](context))
-        context.add_header("Expires", formatdate(max(0, when), usegmt=True))
+        context.add_header("Expires", http_date(max(0, when)))
         return NEXT
 
     return action
