@@ -97,6 +97,9 @@ class FileServer:
         expires = self._expires(original, kind, status, environ)
         if expires is not None:
             about.append(("Expires", expires))
+        if _another(environ, int(status.st_mtime), etag):
+            start_response("412 Precondition Failed", [*about, ("Content-Length", "0")])
+            return []
         if environ["REQUEST_METHOD"] in ("GET", "HEAD") and _unchanged(environ, int(status.st_mtime), etag):
             start_response("304 Not Modified", about)
             return []
@@ -203,18 +206,32 @@ def _refuse(path: str, error: OSError, start_response: Any) -> Iterable[bytes]:
     return [body]
 
 
+def _another(environ: dict[str, Any], modified: int, etag: str) -> bool:
+    """Whether the client insists on a version that this is not. Source: RFC 9110, sections 13.1.1, 13.1.4 and 13.2.2."""
+    tags = environ.get("HTTP_IF_MATCH")
+    if tags is not None:
+        return tags.strip() != "*" and etag not in (tag.strip() for tag in tags.split(","))  # weak tags never match
+    since = _time_in(environ.get("HTTP_IF_UNMODIFIED_SINCE"))
+    return since is not None and modified > since
+
+
 def _unchanged(environ: dict[str, Any], modified: int, etag: str) -> bool:
     """Whether the client's copy is still good. Source: RFC 9110, sections 13.1.2, 13.1.3 and 13.2.2."""
     tags = environ.get("HTTP_IF_NONE_MATCH")
     if tags is not None:
         return tags.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in tags.split(","))
-    since = environ.get("HTTP_IF_MODIFIED_SINCE")
-    if since is None:
-        return False
+    since = _time_in(environ.get("HTTP_IF_MODIFIED_SINCE"))
+    return since is not None and modified <= since
+
+
+def _time_in(date: Optional[str]) -> Optional[float]:
+    """The seconds since the epoch that a header says; None without one. One that cannot be read is none."""
+    if date is None:
+        return None
     try:
-        return modified <= parsedate_to_datetime(since).timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
-        return False  # a date that cannot be read is ignored
+        return None
 
 
 def _range(environ: dict[str, Any], size: int, etag: str, modified: str) -> Optional[tuple[int, int]]:

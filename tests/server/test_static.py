@@ -220,6 +220,19 @@ def test_head(get: Get) -> None:
         ({"if_none_match": '"other"'}, 200),
         # RFC 9110, section 13.2.2: If-Modified-Since counts only without If-None-Match.
         ({"if_none_match": '"other"', "if_modified_since": MODIFIED}, 200),
+        ({"if_match": "ETAG"}, 200),
+        ({"if_match": '"other", ETAG'}, 200),
+        ({"if_match": "*"}, 200),
+        ({"if_match": '"other"'}, 412),
+        ({"if_match": "W/ETAG"}, 412),
+        ({"if_match": '"other"', "range": "bytes=0-1"}, 412),
+        ({"if_match": "ETAG", "range": "bytes=0-1"}, 206),
+        ({"if_match": "ETAG", "if_none_match": "ETAG"}, 304),
+        ({"if_unmodified_since": MODIFIED}, 200),
+        ({"if_unmodified_since": "Tue, 14 Nov 2023 22:13:19 GMT"}, 412),
+        ({"if_unmodified_since": "yesterday"}, 200),
+        # RFC 9110, section 13.2.2: If-Unmodified-Since counts only without If-Match.
+        ({"if_match": "ETAG", "if_unmodified_since": "Tue, 14 Nov 2023 22:13:19 GMT"}, 200),
     ],
 )
 def test_conditions(get: Get, headers: dict[str, str], status: int) -> None:
