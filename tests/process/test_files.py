@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,35 @@ def test_removal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first, second = capfd.readouterr().err.splitlines()
     assert first == f"VACUUM: {tmp_path}/a removed."
     assert second.startswith(f"VACUUM: {tmp_path}/folder cannot be removed: ")
+
+
+def test_what_is_no_plain_file_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        files.write_atomically(str(pipe), "127.0.0.1:1\n", "ready-file")
+        assert os.read(reader, 100) == b"127.0.0.1:1\n"
+    finally:
+        os.close(reader)
+    files.remove([str(pipe)])
+    files.forget(str(pipe))
+    assert pipe.is_fifo()
+
+
+def test_a_descriptor_that_is_a_plain_file_stays(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with open(log, "a") as file:
+        path = f"/proc/self/fd/{file.fileno()}"
+        files.write_atomically(path, "1\n", "pidfile")
+        files.remove([path])
+        files.forget(path)
+    assert log.read_text() == "1\n"
+
+
+def test_a_full_device(tmp_path: Path) -> None:
+    link = tmp_path / "link"  # not the device itself: should this ever fail, it is the link that is gone
+    link.symlink_to("/dev/full")
+    with pytest.raises(ConfigError, match="^app.ini:2: pidfile = .*: the file cannot be written: No space left on device$"):
+        files.write_atomically(str(link), "1\n", "pidfile", "app.ini:2")
+    assert os.readlink(link) == "/dev/full"
