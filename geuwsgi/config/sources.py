@@ -204,8 +204,12 @@ class Collector:
                 continue
             if section != wanted:
                 continue
-            key, _, value = line.partition("=")
+            key, equals, value = line.partition("=")
             key = key.rstrip(" \t\r")
+            first = key.partition(" ")[0]
+            if not equals and first != key and options.argument(first) is not None:
+                # Kept for uwsgi.opt under the whole line, as uWSGI keeps it.
+                self.warnings.append(f"{path}:{number}: {line!r} sets nothing: there is no equals sign between {first} and its value")
             if not key:
                 raise ConfigError(f"{line!r} has no name before the equals sign", source=f"{path}:{number}")
             self.add(key, value.lstrip(" \t\r"), f"{path}:{number}")

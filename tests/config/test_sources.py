@@ -186,6 +186,14 @@ def test_a_missing_section_is_a_warning(tmp_path: Path) -> None:
     assert collector.warnings == [f"{path}: there is no section [prod]"]
 
 
+def test_an_option_without_its_equals_sign_is_a_warning(tmp_path: Path) -> None:
+    path = ini(tmp_path / "a.ini", "[uwsgi]\nhttp :8080\nmaster\nsome words\n")
+    collector = Collector({})
+    collector.add_arguments(["--ini", str(path)])
+    assert collector.warnings == [f"{path}:2: 'http :8080' sets nothing: there is no equals sign between http and its value"]
+    assert [entry.name for entry in collector.entries] == ["ini", "http :8080", "master", "some words"]
+
+
 def test_a_line_without_a_name(tmp_path: Path) -> None:
     path = ini(tmp_path / "a.ini", "[uwsgi]\n= 1\n")
     with pytest.raises(ConfigError, match=r"a\.ini:2: '= 1' has no name"):
