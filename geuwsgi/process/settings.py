@@ -163,7 +163,7 @@ def process_settings(config: Config) -> ProcessSettings:
         app=app_settings(config),
         need_app=config.get("need-app"),
         manage_script_name=config.get("manage-script-name"),
-        env=tuple(config.get("env")),
+        env=_variables(config),
         chdir=config.get("chdir") or "",
         virtualenv=config.get("virtualenv") or "",
         pythonpath=tuple(config.get("pythonpath")),
@@ -388,6 +388,15 @@ def _loop(config: Config) -> Optional[bytes]:
     if config.get("gevent"):
         return b"gevent"
     return None if config.get("async") or config.get("sync") or threads(config) else b"gevent"
+
+
+def _variables(config: Config) -> tuple[str, ...]:
+    """`--env`, checked here because only here it is known where each one stood."""
+    given: list[str] = config.get("env")
+    for index, assignment in enumerate(given):
+        if not assignment.partition("=")[0].strip():
+            raise ConfigError("has no name before the equals sign; write it as NAME=VALUE", "env", assignment, config.source("env", index))
+    return tuple(given)
 
 
 def _umask(config: Config) -> Optional[int]:

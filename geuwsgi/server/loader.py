@@ -99,6 +99,8 @@ def _add(loaded: list[Mount], mountpoint: str, load: Callable[[], Any], target: 
 def _from_module(target: str, default_name: str) -> Any:
     """ "pkg.mod" or "pkg.mod:name" or "pkg.mod:factory()". Source: uWSGI's `uwsgi_uwsgi_loader`."""
     name, _, wanted = target.partition(":")
+    if not name:
+        raise AppLoadError(f"{target!r} names no module; write it as pkg.mod, pkg.mod:name or pkg.mod:factory()")
     with _Loading(f"the module {name}"):
         try:
             module = importlib.import_module(name)
@@ -108,7 +110,8 @@ def _from_module(target: str, default_name: str) -> Any:
                 raise
             looked = ", ".join(sys.path)
             raise AppLoadError(f"there is no module named {error.name!r} in {looked}; --chdir and --pythonpath say where else") from None
-    return _pick(module, f"module {name}", wanted or default_name, module_dict=not wanted)
+    advice = f"write {name}:" if wanted else "use --callable "
+    return _pick(module, f"module {name}", wanted or default_name, module_dict=not wanted, advice=advice)
 
 
 def _from_file(path: str, name: str) -> Any:
@@ -145,7 +148,7 @@ def _execute(path: str) -> ModuleType:
     return module
 
 
-def _pick(module: ModuleType, where: str, wanted: str, module_dict: bool) -> Any:
+def _pick(module: ModuleType, where: str, wanted: str, module_dict: bool, advice: str = "use --callable ") -> Any:
     """The application inside a module: `uwsgi.applications`, the module's own `applications`, or the attribute `wanted`."""
     assigned = getattr(sys.modules.get("uwsgi"), "applications", None)
     if not isinstance(assigned, dict) and module_dict:
@@ -157,7 +160,7 @@ def _pick(module: ModuleType, where: str, wanted: str, module_dict: bool) -> Any
     found: Any = module
     for part in wanted[:-2].split(".") if factory else wanted.split("."):
         if not hasattr(found, part):
-            raise AppLoadError(f"no callable named {wanted!r} in {where}{_suggestion(module)}")
+            raise AppLoadError(f"no callable named {wanted!r} in {where}{_suggestion(module, advice)}")
         found = getattr(found, part)
     if factory:
         with _Loading(f"{wanted} of {where}"):
@@ -167,13 +170,13 @@ def _pick(module: ModuleType, where: str, wanted: str, module_dict: bool) -> Any
     return found
 
 
-def _suggestion(module: ModuleType) -> str:
+def _suggestion(module: ModuleType, advice: str) -> str:
     """Name the likely one, if the module has it under another usual name."""
     for name in ("application", "app", "wsgi_app", "create_app", "make_app"):
         if callable(getattr(module, name, None)):
             call = "()" if name.startswith(("create", "make")) else ""
-            return f"; it has {name!r}: use --callable {name}{call}"
-    return "; name the application with --callable NAME"
+            return f"; it has {name!r}: {advice}{name}{call}"
+    return f"; name the application: {advice}NAME"
 
 
 def _describe(value: Any) -> str:

@@ -258,6 +258,7 @@ class TestFailures:
             (["--http", ":0", "--wsgi-file", "empty.py"], "no callable named 'application' in empty.py"),
             (["--http", ":0", "--mount", "x=empty.py"], "command line: --mount = x=empty.py: write it as /mountpoint=file.py"),
             (["--http", ":0", "--static-map", "/x"], "command line: --static-map = /x: write it as /prefix=directory"),
+            (["--http", ":0", "--env", "=x"], "command line: --env = =x: has no name before the equals sign; write it as NAME=VALUE"),
             (["--http", ":0", "--chdir", "/gone"], "command line: --chdir = /gone: cannot change to this directory: No such file"),
             (["--http", ":0", "--logto", "/gone/log"], "command line: --logto = /gone/log: the log file cannot be opened: No such file"),
             (["--http", ":0", "--pidfile", "/gone/pid"], "command line: --pidfile = /gone/pid: the file cannot be written: No such file"),

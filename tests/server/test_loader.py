@@ -132,9 +132,11 @@ def test_nothing_asked_for() -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "message"),
     [
-        ("x = 1", {"wsgi_file": "a.py"}, "no callable named 'application' in a.py; name the application with --callable NAME"),
+        ("x = 1", {"wsgi_file": "a.py"}, "no callable named 'application' in a.py; name the application: use --callable NAME"),
         ("def app(): pass", {"module": "a"}, "no callable named 'application' in module a; it has 'app': use --callable app"),
         ("def create_app(): pass", {"module": "a"}, "it has 'create_app': use --callable create_app()"),
+        ("def app(): pass", {"module": "a:web"}, "no callable named 'web' in module a; it has 'app': write a:app"),
+        ("", {"module": ":app"}, "':app' names no module; write it as pkg.mod, pkg.mod:name or pkg.mod:factory()"),
         ("x = 1", {"module": "a:x"}, "'x' in module a is a int, not a callable"),
         ("x = 1", {"module": "a:x.y"}, "no callable named 'x.y' in module a"),
         ("def f(): return None", {"module": "a:f()"}, "'f()' in module a is a NoneType, not a callable"),
