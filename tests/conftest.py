@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+import hypothesis
 import pytest
 
 from tests.harness.browser import start_chromium
@@ -21,6 +22,15 @@ from tests.harness.servers import UWSGI, Geuwsgi, server_environment
 pytest_plugins = ["tests.harness.grades"]
 
 StartServer = Callable[..., Geuwsgi]
+
+# How long an example takes says how busy the machine is. What stops a change from landing is found again by the next run.
+hypothesis.settings.register_profile(
+    "geuwsgi",
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("geuwsgi")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
