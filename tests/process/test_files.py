@@ -71,6 +71,6 @@ def test_a_descriptor_that_is_a_plain_file_stays(tmp_path: Path) -> None:
 def test_a_full_device(tmp_path: Path) -> None:
     link = tmp_path / "link"  # not the device itself: should this ever fail, it is the link that is gone
     link.symlink_to("/dev/full")
-    with pytest.raises(ConfigError, match="^app.ini:2: pidfile = .*: the file cannot be written: No space left on device$"):
+    with pytest.raises(ConfigError, match=r"^app\.ini:2: pidfile = .*: the file cannot be written: No space left on device$"):
         files.write_atomically(str(link), "1\n", "pidfile", "app.ini:2")
     assert os.readlink(link) == "/dev/full"
