@@ -471,17 +471,30 @@ class Instance:
             self.old_signals = -1
 
     def may_reload(self) -> bool:
-        """Whether the configuration, as it is now, is one; if not the log says why."""
+        """Whether the configuration, as it is now, is one; if not the log says why.
+
+        With a master the workers of before go on when certificates cannot be used; without one nobody would be left to do so.
+        """
         directory = os.getcwd()
         try:
             os.chdir(self.launch.directory)
-            load(self.launch.arguments, self.launch.environ)
+            config = load(self.launch.arguments, self.launch.environ)
+            if not self.settings.supervised:
+                self._try_certificates(config)
         except (ConfigError, OSError) as error:
             log(f"geuwsgi: {error}\ngeuwsgi: no reload with this configuration, everything goes on as before")
             return False
         finally:
             os.chdir(directory)
         return True
+
+    def _try_certificates(self, config: Config) -> None:
+        from ..server.tls import Pems, TLSContext
+
+        pems = Pems(self._kept_pems if self.pems is None else self.pems.kept, (tls.DEV_CERT, tls.DEV_KEY))
+        for port in tls.ports(config):
+            if port.tls is not None and port.option != "https-dev":
+                TLSContext(port.tls, pems, port.option, port.source)
 
     def listeners_of(self, worker_id: int) -> list[Listener]:
         """What a worker accepts on."""

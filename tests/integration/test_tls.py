@@ -223,6 +223,19 @@ def test_a_reload_with_certificates_that_do_not_belong_together(server: StartSer
     assert get(running.port).ok
 
 
+def test_without_a_master_such_a_reload_does_not_happen(server: StartServer, pair: tuple[str, str], tmp_path: Path) -> None:
+    running = server("tls.py", "--https", listen(cert=pair[0], key=pair[1]))
+    before = Path(pair[0]).read_text()
+    Path(pair[0]).write_text("nonsense")
+    running.signal(signal.SIGHUP)
+    running.wait_log(f"{pair[0]} holds no certificate in PEM form")
+    running.wait_log("no reload with this configuration, everything goes on as before")
+    assert _shown(running.port) in before
+    certificates().issue("own", "127.0.0.1", folder=tmp_path)
+    running.signal(signal.SIGHUP)
+    wait_until(lambda: _shown(running.port) in Path(pair[0]).read_text(), 20, "the new certificate")
+
+
 def test_a_new_worker_reads_the_certificates_again(server: StartServer, pair: tuple[str, str], tmp_path: Path) -> None:
     running = server("tls.py", "--https", listen(cert=pair[0], key=pair[1]), "--master")
     certificates().issue("own", "127.0.0.1", folder=tmp_path)
