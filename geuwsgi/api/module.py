@@ -23,6 +23,7 @@ from typing import Any, Callable, Optional
 
 from .. import EMULATED_UWSGI
 from ..log import log
+from ..protocol.uwsgi import SIGNAL
 from ..server import suspend
 from ..server.request import Request, find_request
 from ..server.routes.engine import Routes
@@ -30,7 +31,7 @@ from ..server.threads import threaded
 from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
-from . import async_, channel, context, files, lock, logging, network, process, request, sharedarea, signal, websocket
+from . import async_, channel, context, files, lock, logging, network, process, remotesignal, request, sharedarea, signal, websocket
 from .magic import magic_table
 from .procname import set_process_title
 from .signal import SignalLink
@@ -144,6 +145,8 @@ def attach(server: RunningServer, mounts: Iterable[tuple[str, object]] = ()) -> 
     state.apps = [App(mountpoint, application) for mountpoint, application in mounts]
     server.suspend = suspend.suspend
     server.after_request = _after_request
+    if state.signals is not None:
+        server.modifiers[SIGNAL] = remotesignal.take
     server.environ_extra.update({name: value and _anywhere(value) for name, value in async_.environ_extra().items()})
 
 

@@ -22,6 +22,7 @@ from ..shared import scoreboard as board
 from ..shared import signaltable as table
 from ..shared.signalpipes import SignalPipes
 from ..shared.signaltable import SignalTable
+from .remotesignal import raise_at
 from .state import state
 
 __all__ = [
@@ -109,16 +110,18 @@ def signal(signum: int, node: Optional[str] = None, /) -> None:
 
     Args:
         signum: 0 to 255.
-        node: the address of another server.
+        node: raise it there, and wait for the answer: the address of the uwsgi socket of another server.
 
     Raises:
-        OSError: signals to other servers are not there.
+        OSError: that server does not answer.
+        ValueError: it does not take the signal.
     """
     number = _number(signum)
     if node is not None:
         _must_be_text("signal", node)
-        raise OSError(f"unable to deliver signal {number} to node {node}")
-    raise_signal(number)
+        raise_at(node, number)
+    else:
+        raise_signal(number)
 
 
 def raise_signal(number: int) -> None:

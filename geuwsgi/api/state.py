@@ -66,6 +66,7 @@ class RunningServer(Protocol):
         suspend: called with the request when the application yields an empty chunk.
         after_request: called with each request after its response is complete, or None.
         channels: the named channels of this worker; None until it serves.
+        modifiers: who takes uwsgi packets that are no requests.
     """
 
     total_requests: int
@@ -75,6 +76,7 @@ class RunningServer(Protocol):
     suspend: Callable[[Request], None]
     after_request: Optional[Callable[[Request], None]]
     channels: Optional[ChannelHub]
+    modifiers: dict[int, Callable[[int, bytes], bytes]]
 
 
 @dataclass

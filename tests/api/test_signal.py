@@ -152,6 +152,8 @@ class TestWhatRaises:
         assert receive(link.pipes.ours, 10) == b"\x00\xff"
         with pytest.raises(OSError, match=r"unable to deliver signal 1 to node 127\.0\.0\.1:1"):
             uwsgi.signal(1, "127.0.0.1:1")
+        with pytest.raises(OSError, match="unable to deliver signal 1 to node nonsense:x"):
+            uwsgi.signal(1, "nonsense:x")
 
 
 def test_without_a_master(install: Install, capfd: pytest.CaptureFixture[str]) -> None:

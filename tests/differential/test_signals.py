@@ -18,16 +18,13 @@ pytestmark = pytest.mark.differential
 APP = Path(__file__).with_name("signals_app.py")
 Start = Callable[..., Server]
 
+ARGUMENTS = ["--master", "--processes", "2", "--wsgi-file", str(APP), "--gevent", "10"]
+
 #: Rows that may differ, and why.
 KNOWN = {
     "an unknown target": "uWSGI notices when the signal comes",
     "256": "uWSGI takes numbers modulo 256",
 }
-
-
-@pytest.fixture(params=["--gevent 10", ""], ids=["gevent", "none"])
-def arguments(request: pytest.FixtureRequest) -> list[str]:
-    return ["--master", "--processes", "2", "--wsgi-file", str(APP), *request.param.split()]
 
 
 @pytest.fixture
@@ -64,17 +61,34 @@ def _check(server: Server, watched: Path) -> None:
     assert "handled path 115 by 2" not in server.log
 
 
-def test_who_handles_what(server: Start, uwsgi_server: Start, arguments: list[str], environ: dict[str, str], tmp_path: Path) -> None:
-    _check(server(None, *arguments, env=environ, expect_log=["ZeroDivisionError: on purpose"]), tmp_path / "watched")
-    _check(uwsgi_server(None, *arguments, env=environ, fresh=True), tmp_path / "watched")
+def test_who_handles_what(server: Start, uwsgi_server: Start, environ: dict[str, str], tmp_path: Path) -> None:
+    _check(server(None, *ARGUMENTS, env=environ, expect_log=["ZeroDivisionError: on purpose"]), tmp_path / "watched")
+    _check(uwsgi_server(None, *ARGUMENTS, env=environ, fresh=True), tmp_path / "watched")
 
 
-def test_rows(server: Start, uwsgi_server: Start, arguments: list[str], environ: dict[str, str]) -> None:
-    both = server(None, *arguments, env=environ), uwsgi_server(None, *arguments, env=environ, fresh=True)
+def test_rows(server: Start, uwsgi_server: Start, environ: dict[str, str]) -> None:
+    both = server(None, *ARGUMENTS, env=environ), uwsgi_server(None, *ARGUMENTS, env=environ, fresh=True)
     ours, theirs = (requests.get(f"{one.url}/rows", timeout=20).json() for one in both)
     assert ours.keys() == theirs.keys()
     wrong = {row: (ours[row], theirs[row]) for row in theirs if (ours[row] == theirs[row]) is (row in KNOWN)}
     assert wrong == {}
+
+
+def test_signals_between_servers(server: Start, uwsgi_server: Start, environ: dict[str, str]) -> None:
+    """To each other, and what servers without a master say. uWSGI has one worker here, and cannot answer while it asks."""
+    given = ["--wsgi-file", str(APP), "--http-socket", "127.0.0.1:0", "--socket", "127.0.0.1:0"]
+    ours, theirs = server(None, "--master", *given, env=environ), uwsgi_server(None, "--master", *given, env=environ, fresh=True)
+    alone = server(None, *given, env=environ), uwsgi_server(None, *given, env=environ, fresh=True)
+
+    def ask(sender: Server, receiver: Server) -> str:
+        return str(requests.get(f"{sender.url}/uwsgi.signal(101, '{receiver.addresses[1]}')", timeout=20).json())
+
+    assert [ask(ours, theirs), ask(theirs, ours), ask(ours, ours)] == ["None"] * 3
+    wait_handled(theirs, {"any 101": 1})
+    wait_handled(ours, {"any 101": 2})
+    for sender in (ours, theirs):
+        for receiver in alone:
+            assert ask(sender, receiver) == f"ValueError: node {receiver.addresses[1]} rejected signal 101"
 
 
 def test_the_action_of_the_internal_routing(server: Start, uwsgi_server: Start, environ: dict[str, str]) -> None:
