@@ -20,6 +20,10 @@ Connect = Callable[..., Member]
 StartServer = Callable[..., Geuwsgi]
 
 
+#: On a busy machine it takes half a minute to fill what a silent peer is given; it is not to be dropped for its silence.
+NO_PINGS = ("--websockets-ping-freq", "0")
+
+
 def flood(members: Connect, server: Geuwsgi) -> tuple[Member, Member]:
     """A reader, and one who has been sent far more than the kernel holds without reading any of it."""
     slow, reader = members(server, 2, "room")
@@ -30,7 +34,7 @@ def flood(members: Connect, server: Geuwsgi) -> tuple[Member, Member]:
 
 
 def test_drop_newest(server: StartServer, members: Connect) -> None:
-    running = server("channels.py", "--channel-queue", "20")
+    running = server("channels.py", "--channel-queue", "20", *NO_PINGS)
     slow, reader = flood(members, running)
     counted = reader.call("channels")["room"]
     assert counted["dropped"] > 0
@@ -44,7 +48,7 @@ def test_drop_newest(server: StartServer, members: Connect) -> None:
 
 
 def test_drop_oldest(server: StartServer, members: Connect) -> None:
-    running = server("channels.py", "--channel-queue", "20", "--channel-overflow", "drop-oldest")
+    running = server("channels.py", "--channel-queue", "20", "--channel-overflow", "drop-oldest", *NO_PINGS)
     slow, reader = flood(members, running)
     dropped = reader.call("channels")["room"]["dropped"]
     assert dropped > 0
@@ -54,7 +58,7 @@ def test_drop_oldest(server: StartServer, members: Connect) -> None:
 
 
 def test_close(server: StartServer, members: Connect) -> None:
-    running = server("channels.py", "--channel-queue", "20", "--channel-overflow", "close")
+    running = server("channels.py", "--channel-queue", "20", "--channel-overflow", "close", *NO_PINGS)
     slow, reader = members(running, 2, "room")
     while reader.call("count", "room") == 2:
         reader.call("send_many", "room", 100_000, 10)
@@ -67,7 +71,7 @@ def test_close(server: StartServer, members: Connect) -> None:
 
 
 def test_bytes_are_bounded_too(server: StartServer, members: Connect) -> None:
-    running = server("channels.py", "--channel-queue-bytes", "300000")
+    running = server("channels.py", "--channel-queue-bytes", "300000", *NO_PINGS)
     _, reader = flood(members, running)
     assert reader.call("channels")["room"]["dropped"] > 0
 
@@ -84,7 +88,7 @@ def test_a_publisher_in_a_loop_lets_others_have_their_turn(server: StartServer, 
         with urllib.request.urlopen(url + "/other", timeout=20) as answer:
             answer.read()
         served += 1
-    assert served >= 5, "requests while it publishes"
+    assert served >= 2, "requests while it publishes: without turns the first would have waited to its end"
     assert publisher.call("worker") == []  # the answer to the first command
     assert len(room[0].hear(1000)) == 1000
 
