@@ -106,6 +106,9 @@ class Room:
         self.heard(page)
         member = self.members.get(page)
         if member is None:
+            # Its room was another one of this name, whose worker was killed; this one was opened before it missed anything.
+            if isinstance(message, dict) and message["t"] == "ping" and len(self.members) < MAX_MEMBERS:
+                self._tell(page, {"t": "moved"})
             return
         if isinstance(message, Commands):
             self._command(member, message)

@@ -110,7 +110,8 @@ class Page:
             left = end - time.monotonic()
             assert left > 0, f"not within {deadline} s: {what}; the last messages: {self.told[-5:]}"
             assert self.closed is None, f"closed: {self.closed}"
-            self.socket.settimeout(left)
+            # Not for all that is left: the client answers pings by itself, and each begins its waiting anew.
+            self.socket.settimeout(min(left, 1.0))
             try:
                 self.receive()
             except websocket.WebSocketTimeoutException:

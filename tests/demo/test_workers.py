@@ -122,6 +122,25 @@ def test_the_worker_of_a_room_is_killed(server: Callable[..., Geuwsgi], open_pag
     wait_until(lambda: not any(figures["abroad"] for figures in stats(game, 2).values()), what="the room to be where they are")
 
 
+def test_the_room_is_opened_anew_before_the_others_miss_it(server: Callable[..., Geuwsgi], open_page: OpenPage) -> None:
+    """A page of the killed worker is back at once. Those of the other worker hear the new room without a pause, and are in it too."""
+    game = server(None, *ARGUMENTS, "--master", "--processes", "2", *FAST, expect_log=["signal 9|killed|died|SIGKILL"])
+    stats(game, 2)
+    pages = [open_page(game, "quick", f"P{number}", hue=number * 60) for number in range(4)]
+    (owner,) = owners(game, 2, "quick")
+    os.kill(owner["pid"], signal.SIGKILL)
+    back = open_page(game, "quick", "Back")
+    left = [page for page in pages if not page.lost()]
+    assert left
+    for page in left:
+        page.send(t="ping", n=1)
+        page.expect("welcome")
+        page.send(t="ping", n=2)
+        page.expect("pong")
+    back.until(lambda: len(back.seats) == 1 + len(left))
+    assert sorted(page.slot for page in (back, *left)) == list(range(1 + len(left)))  # type: ignore[type-var]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_two_hosts_and_one_room(server: Callable[..., Geuwsgi], open_page: OpenPage, redis_server: RedisServer, workers: int) -> None:
     backend = ("--channel-backend", f"{redis_server.url}?prefix=game{workers}:", "--master", "--processes", str(workers))
