@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import re
 from typing import Any, Optional
-from urllib.parse import unquote_to_bytes
 
 import httptools
 
 from ..errors import HTTPError
-from .head import HeadParser
+from .head import HeadParser, path_info
 
 BAD_REQUEST = "400 Bad Request"
 URI_TOO_LONG = "414 URI Too Long"
@@ -224,7 +223,7 @@ class RequestParser(HeadParser):
         path, _, environ["QUERY_STRING"] = target.partition("?")
         if path[0] != "/" or "#" in target:
             path = self._unusual_target(target, path)
-        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        environ["PATH_INFO"] = path_info(path) if "%" in path or "/." in path else path
         host = environ.get("HTTP_HOST")
         if not host or host != self._valid_host:
             self._check_host(host)

@@ -160,6 +160,9 @@ _ALIKE = """
 CASES = [
     *map(Case, _ALIKE.split()),
     Case("/send-bare", differs=_NO_HEAD),
+    Case("/x/../break403"),
+    Case("/x/%2e%2e/break403"),
+    Case("/rewrite/a/./../b//../c/.."),
     Case("/break-var", differs="the status may have variables here, as uWSGI's documents have it"),
     Case("/dollar/abc"),
     Case("/clear-only", differs="the answer is the application's: no error-route for a status that is never sent"),

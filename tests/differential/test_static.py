@@ -56,7 +56,6 @@ class Case(NamedTuple):
 _TYPE = "a file of unknown type has one here: bytes"
 _ONE_VARY = "what is negotiated says so (Vary), so that caches do not mix it up"
 _NOT_MODIFIED = "a 304 tells when the file was changed, as RFC 9110 wants it"
-_DOTS = "browsers resolve .. themselves, and nobody else has a reason to send it"
 
 #: Requests without a header of their own, answered alike.
 _ALIKE = """
@@ -87,8 +86,8 @@ CASES = [
     Case("/a.txt", ("Range: lines=1-2",), "a range of another unit is ignored, as RFC 9110 wants it"),
     Case("/a.txt", ("Range: bytes=1-2", f"If-Range: {MODIFIED}")),
     Case("/second.txt", (), _ONE_VARY),
-    Case("/m/../a.txt", (), _DOTS),
-    Case("/m/sub/../a.txt", (), _DOTS),
+    Case("/m/../a.txt"),
+    Case("/m/sub/../a.txt"),
     Case("/a.txt", ("Range: bytes=1-2", "If-Range: Tue, 14 Nov 2023 22:13:19 GMT"), "uWSGI compares the wrong way round"),
     Case("/m/z.js", ("Accept-Encoding: gzip",), _ONE_VARY),
     Case("/m/z.js", (), _ONE_VARY),

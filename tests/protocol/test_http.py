@@ -108,6 +108,12 @@ def test_values(raw: bytes, value: str) -> None:
         (b"/?", "/", ""),
         (b"/%2e%2e/%2F%zz%4", "/..//%zz%4", ""),
         (b"/a;b=c", "/a;b=c", ""),
+        (b"/a/../b", "/b", ""),
+        (b"/../a/./b/..", "/a/", ""),
+        (b"/..?a/../b", "/", "a/../b"),
+        (b"//..//b", "//b", ""),
+        (b"/a/.%2e/b/%2e./..%2fc", "/a/../b/../../c", ""),
+        (b"/.a/..b/c../...", "/.a/..b/c../...", ""),
     ],
 )
 def test_targets(target: bytes, path: str, query: str) -> None:

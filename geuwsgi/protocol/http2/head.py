@@ -13,9 +13,9 @@ import os
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from ...errors import HTTPError, ProtocolError
+from ..head import path_info
 from ..http import (
     BAD_REQUEST,
     EXPECTATION_FAILED,
@@ -184,7 +184,7 @@ def _set_target(environ: dict[str, Any], target: str) -> None:
         raise HTTPError(BAD_REQUEST, "fragment in the request target")
     if path[:1] != "/" and (target != "*" or environ["REQUEST_METHOD"] != "OPTIONS"):
         raise MalformedRequest(":path is not a path")
-    environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+    environ["PATH_INFO"] = path_info(path)
 
 
 def _set_host(environ: dict[str, Any], authority: Any) -> None:

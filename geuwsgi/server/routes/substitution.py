@@ -28,16 +28,18 @@ class Template:
 
     Attributes:
         constant: the text when there is no reference in it, else None.
+        start: the text before the first reference.
 
     Raises:
         ValueError: a function that does not exist, or an argument that it does not take.
     """
 
-    __slots__ = ("_parts", "constant")
+    __slots__ = ("_parts", "constant", "start")
 
     def __init__(self, text: str) -> None:
         self._parts = _parse(environ_text(text))
         self.constant: Optional[str] = None
+        self.start = self._parts[0] if self._parts and isinstance(self._parts[0], str) else ""
         if all(type(part) is str for part in self._parts):
             self.constant = "".join(self._parts)  # type: ignore[arg-type]
 

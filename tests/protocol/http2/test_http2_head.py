@@ -132,6 +132,11 @@ def test_te_trailers_and_host_may_be_there() -> None:
     assert read([*GET[:2], GET[3], (b"host", b"a")]).environ["HTTP_HOST"] == "a"
 
 
+def test_dots_in_a_path() -> None:
+    environ = read(changed(b":path", b"/a/../b/./c?../d")).environ
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"], environ["REQUEST_URI"]) == ("/b/c", "../d", "/a/../b/./c?../d")
+
+
 def test_options() -> None:
     head = read(changed(b":path", b"*", changed(b":method", b"OPTIONS")))
     assert head.environ["PATH_INFO"] == "*"

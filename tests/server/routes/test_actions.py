@@ -310,6 +310,28 @@ def test_a_header_cannot_be_split() -> None:
         assert "x" not in server.ask("/y/a%0d%0ab").headers.values()
 
 
+def test_a_client_does_not_lead_out_of_a_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "site" / "sub").mkdir(parents=True)
+    (tmp_path / "site" / "..a").write_text("a")
+    (tmp_path / "site" / "b").write_text("b")
+    rules = f"""
+    route = ^/1/(.*) static:{tmp_path}/site/$1
+    route = ^/2(/.*) file:filename={tmp_path}/site$1
+    route = ^/3/(.*) static-next:{tmp_path}/site/.$1
+    route = ^/4/(.*) static:{tmp_path}/site/../$1
+    """
+    with ruled(rules) as server:
+        for rule in "12":
+            assert server.ask(f"/{rule}/..a").body == b"a"
+            assert server.ask(f"/{rule}/sub/b").code == 404
+            for path in ("%2e%2e/secret", "..%2fsecret", "sub/%2e%2e/%2e%2e/secret", "sub/..%2fb", "%2e%2e"):
+                assert server.ask(f"/{rule}/{path}").body == b"Not Found", path
+        assert server.ask("/3/.%2fsecret").body == b"app /3/./secret"
+        assert server.ask("/4/secret").body == b"secret"  # what the rule says itself is its own affair
+    assert capfd.readouterr().err.count("leads upwards") == 11
+
+
 def test_expires(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.touch()

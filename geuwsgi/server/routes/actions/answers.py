@@ -12,6 +12,7 @@ from ....log import log
 from ..conditions import path
 from ..context import BREAK, NEXT, Context, header_value, url
 from ..engine import Action
+from ..substitution import Template
 from .workshop import Workshop, key_values
 
 _PLAIN = ("Content-Type", "text/plain")
@@ -85,7 +86,8 @@ def _static(missing: int) -> Callable[[str, Workshop], Action]:
         name, files = workshop.template(argument.strip()), workshop.files
 
         def action(context: Context) -> int:
-            found = files.find_path(path(name(context)))
+            wanted = _within(name, context)
+            found = files.find_path(wanted) if wanted else None
             if found is not None:
                 context.answer = lambda environ, start_response: files.serve(found, environ, start_response)
                 return BREAK
@@ -122,7 +124,7 @@ def _file(missing: int) -> Callable[[str, Workshop], Action]:
         files = workshop.files
 
         def action(context: Context) -> int:
-            wanted = path(name(context))
+            wanted = _within(name, context)
             try:
                 file, size = _open(wanted)
             except (OSError, ValueError):
@@ -143,6 +145,19 @@ def _file(missing: int) -> Callable[[str, Workshop], Action]:
         return action
 
     return make
+
+
+def _within(name: Template, context: Context) -> str:
+    """The path of a file for a request; "" when what was inserted into it leads up and out of where the rule has it begin.
+
+    uWSGI asks for the same in `static:`, whose path has to be the real one; not in `file:`.
+    """
+    text = name(context)
+    begun = name.start
+    if ".." in text[len(begun) - len(begun.rpartition("/")[2]) :].split("/") and name.constant is None:
+        log(f"[uwsgi-route] {text!r} is not served: what was inserted there leads upwards")
+        return ""
+    return path(text)
 
 
 def _open(name: str) -> tuple[BinaryIO, int]:
