@@ -104,7 +104,7 @@ def parse_backend(text: str, modifier1: int = 0, modifier2: int = 0, http: bool 
     if scheme:
         http = scheme[1].lower() == "http"
         rest = text[scheme.end() :]
-    elif text.lower().startswith(("https:", "fastcgi:", "scgi:")):
+    elif "://" in text or text.lower().startswith(("https:", "fastcgi:", "scgi:")):
         raise ValueError(f"backends speak HTTP or the uwsgi protocol; {FORMS}")
     if http:
         if scheme and rest.count("/") == 1 and rest.endswith("/") and len(rest) > 1:

@@ -64,6 +64,12 @@ def test_no_address(text: str) -> None:
         parse_backend(text)
 
 
+@pytest.mark.parametrize("text", ["https://x:1", "ftp://127.0.0.1:80", "fastcgi:127.0.0.1:9000"])
+def test_what_backends_speak(text: str) -> None:
+    with pytest.raises(ValueError, match="backends speak HTTP or the uwsgi protocol"):
+        parse_backend(text)
+
+
 def test_name_is_looked_up() -> None:
     backend = parse_backend("localhost:3031")
     assert ("127.0.0.1", 3031) in [address[:2] for _, address in backend.targets()]
