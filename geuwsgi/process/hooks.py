@@ -6,6 +6,7 @@ Source: uWSGI's documentation "Hooks" and its core/hooks.c: the verbs, their arg
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import time
 from typing import TYPE_CHECKING, Callable, NoReturn, Optional
@@ -41,6 +42,12 @@ PHASES = {
 #: Phases that uWSGI has `--exec-PHASE` for.
 EXEC_PHASES = ("asap", "pre-jail", "post-jail", "in-jail", "as-root", "as-user", "as-user-atexit", "pre-app", "post-app")
 
+#: What `unix_signal:NUMBER FUNCTION` may name of uWSGI's own functions, as the letters of `--master-fifo` that do the same.
+SIGNAL_FUNCTIONS = {"gracefully_kill_them_all": "q", "kill_them_all": "Q", "grace_them_all": "r", "reap_them_all": "R"}
+
+#: The option that is the place for it.
+_SIGNALS_SAID = "hook-master-start"
+
 #: Seconds that the verbs wait_for_... wait, and between two looks.
 WAIT_LIMIT = 60.0
 _LOOK = 0.1
@@ -53,16 +60,22 @@ class HookFailed(ConfigError):
 class Hooks:
     """All of them.
 
+    Attributes:
+        signals: signal number -> the letter of `--master-fifo` that it stands for (`unix_signal`).
+
     Raises:
         ConfigError: an unknown verb, an argument that makes no sense.
     """
 
     def __init__(self, config: Config) -> None:
         self._actions: dict[str, list[tuple[str, str, str]]] = {}
+        self.signals: dict[int, str] = {}
         for phase in PHASES:
             option = "hook-" + phase
             for index, value in enumerate(config.get(option)):
                 verb, argument = _parse(value, option, config.source(option, index))
+                if verb == "unix_signal":
+                    self.signals.update([_signal(argument, value, config.source(option, index))])
                 self._add(phase, verb, argument, value)
         for phase in EXEC_PHASES:
             for command in config.get("exec-" + phase):
@@ -107,7 +120,20 @@ def _parse(value: str, option: str, source: Optional[str], whole: str = "") -> t
     if not colon or verb not in _VERBS:
         known = " ".join(sorted(_VERBS))
         raise ConfigError(f"write it as VERB:ARGUMENT; the verbs are {known}", option, whole or value, source)
+    if verb == "unix_signal" and option != _SIGNALS_SAID:
+        raise ConfigError(f"says what a signal does to the master, so it belongs into {_SIGNALS_SAID}", option, whole or value, source)
     return verb, argument
+
+
+def _signal(argument: str, value: str, source: Optional[str]) -> tuple[int, str]:
+    number, _, function = argument.partition(" ")
+    possible = {str(int(one)): signal.Signals(one).name for one in originals.DANGEROUS}
+    letter = SIGNAL_FUNCTIONS.get(function.strip())
+    if number not in possible or letter is None:
+        numbers = " ".join(f"{number} ({name})" for number, name in possible.items())
+        form = f"write it as unix_signal:NUMBER FUNCTION; the numbers are {numbers}, the functions {' '.join(SIGNAL_FUNCTIONS)}"
+        raise ConfigError(form, _SIGNALS_SAID, value, source)
+    return int(number), letter
 
 
 def _do(verb: str, argument: str, text: str) -> None:
@@ -233,6 +259,7 @@ _VERBS: dict[str, Callable[[str], object]] = {
     "create": _create,
     "creat": _create,
     "unlink": os.unlink,
+    "unix_signal": lambda argument: None,  # the master knows it already, from `Hooks.signals`
     "wait_for_file": _wait_for(os.path.isfile),
     "wait_for_dir": _wait_for(os.path.isdir),
     "wait_for_fs": _wait_for(os.path.exists),

@@ -223,7 +223,10 @@ class Master:
         while self._signals:
             # Those that end the server first: what is noted when it executes itself is lost.
             number = self._signals.pop(self._signals.index(self._ending()) if self._ending() else 0)
-            if number in (signal.SIGINT, signal.SIGQUIT):
+            if number in self.instance.hooks.signals and not self.stopping:
+                log(f"{signal.Signals(number).name} received: doing what hook-master-start says")
+                self._commands()[self.instance.hooks.signals[number]]()
+            elif number in (signal.SIGINT, signal.SIGQUIT):
                 self._interrupt(number)
             elif number == signal.SIGTERM:
                 self._terminate()
@@ -242,9 +245,9 @@ class Master:
         """A signal that has been noted and ends the server; 0 if there is none."""
         return next((number for number in self._signals if number in ENDING), 0)
 
-    def _command(self, letter: str) -> None:
-        """A letter of `--master-fifo`."""
-        commands: dict[str, Callable[[], object]] = {
+    def _commands(self) -> dict[str, Callable[[], object]]:
+        """What the letters of `--master-fifo` mean."""
+        return {
             "q": lambda: self._stop(control.STOP_SLOWLY, TERMINATE_GRACE),
             "Q": lambda: self._stop(control.STOP, INTERRUPT_GRACE),
             "r": self._reload,
@@ -259,6 +262,10 @@ class Master:
             "s": self._report,
             "l": self._reopen_log,
         }
+
+    def _command(self, letter: str) -> None:
+        """A letter of `--master-fifo`."""
+        commands = self._commands()
         if self.stopping:
             return
         log(f"master-fifo: {letter}")

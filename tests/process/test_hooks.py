@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Callable
 import pytest
 
 from geuwsgi.config.config import load
+from geuwsgi.errors import ConfigError
 from geuwsgi.process.hooks import PHASES, HookFailed, Hooks
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
@@ -94,6 +96,39 @@ class TestMoments:
         result = run_geuwsgi("--http", "127.0.0.1:0", "--wsgi-file", app, *arguments)
         assert result.returncode == 1
         assert f"geuwsgi: command line: {arguments[0]} = {arguments[1]}: {complaint}" in result.stderr
+
+
+class TestSignals:
+    """`hook-master-start = unix_signal:15 gracefully_kill_them_all`, which stands in many a published ini file for containers."""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+    def test_the_master_does_it(self, server: StartServer, app: str, number: signal.Signals) -> None:
+        running = server(
+            None, "--master", "--wsgi-file", app, "--hook-master-start", f"unix_signal:{int(number)} gracefully_kill_them_all", lasting=1
+        )
+        assert ask(running, "1") == 1
+        running.signal(number)
+        assert running.wait() == 0
+        assert f"{number.name} received: doing what hook-master-start says" in running.log
+        assert "gracefully reloading" not in running.log
+
+    def test_another_function(self, server: StartServer, app: str) -> None:
+        running = server(None, "--master", "--wsgi-file", app, "--hook-master-start", "unix_signal:12 reap_them_all")
+        running.signal(signal.SIGUSR2)
+        running.wait_log("...gracefully reloading...")
+
+    @pytest.mark.parametrize(
+        ("option", "action", "complaint"),
+        [
+            ("--hook-asap", "unix_signal:15 kill_them_all", "so it belongs into hook-master-start"),
+            ("--hook-touch", "file unix_signal:15 kill_them_all", "so it belongs into hook-master-start"),
+            ("--hook-master-start", "unix_signal:99 kill_them_all", "write it as unix_signal:NUMBER FUNCTION; the numbers are "),
+            ("--hook-master-start", "unix_signal:15", "the functions gracefully_kill_them_all kill_them_all grace_them_all reap_them_all"),
+        ],
+    )
+    def test_what_cannot_be(self, option: str, action: str, complaint: str) -> None:
+        with pytest.raises(ConfigError, match=f"^command line: {option} = {re.escape(action)}: .*{complaint}"):
+            hooks(option, action)
 
 
 class TestVerbs:
