@@ -149,10 +149,10 @@ class Crew:
             worker.due = time.monotonic()
         return len(chosen)
 
-    def lay_off(self) -> bool:
-        """End the last one that runs, gracefully, unless it is the only one."""
+    def lay_off(self, least: int = 1) -> bool:
+        """End the last one that runs, gracefully, unless no more than `least` do."""
         running = [worker for worker in self.workers if not worker.cheap]
-        if len(running) < 2:
+        if len(running) <= least:
             return False
         worker = running[-1]
         if worker.pid:

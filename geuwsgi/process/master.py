@@ -82,6 +82,8 @@ class Master:
         if link is not None:
             self._router = SignalRouter(link.table, link.pipes, self._crew, instance.scoreboard.rows(), minute)
             self._poll.register(link.pipes.ours, select.POLLIN)
+        #: Listening sockets that are watched while there is no worker (cheap mode).
+        self._doors: list[int] = []
         self._second = 0.0  # when the next look at what is looked at every second is due
 
     def run(self) -> int:
@@ -144,6 +146,8 @@ class Master:
             elif self._fifo is not None and fd == self._fifo.fd:
                 for letter in self._fifo.read():
                     self._command(letter)
+            elif fd in self._doors:
+                self._end_cheap()
             else:
                 self._crew.hear(fd)
 
@@ -261,6 +265,8 @@ class Master:
             "-": lambda: self._change_number(-1),
             "s": self._report,
             "l": self._reopen_log,
+            "L": self._rotate_log,
+            "C": self._go_cheap,
         }
 
     def _command(self, letter: str) -> None:
@@ -293,6 +299,7 @@ class Master:
         crew.tell_all(control.REPORT)
 
     def _change_number(self, change: int) -> None:
+        self._leave_doors()
         if change > 0 and not self._crew.hire(change):
             log(f"all {len(self._crew.workers)} workers run already")
         for _ in range(-change):
@@ -307,6 +314,31 @@ class Master:
     def _reopen_log(self) -> None:
         self.instance.reopen_log()
         self._crew.tell_all(control.REOPEN_LOG)
+
+    def _rotate_log(self) -> None:
+        if self.instance.move_log():
+            self._reopen_log()
+
+    # -- cheap mode: no worker until somebody comes
+
+    def _go_cheap(self) -> None:
+        if self._doors:
+            return
+        while self._crew.lay_off(least=0):
+            pass
+        self._doors = self.instance.doors()
+        for fd in self._doors:
+            self._poll.register(fd, select.POLLIN)
+        log("cheap mode enabled: waiting for socket connection...")
+
+    def _end_cheap(self) -> None:
+        self._leave_doors()
+        self._crew.hire(self.instance.settings.cheaper.initial or len(self._crew.workers))
+
+    def _leave_doors(self) -> None:
+        for fd in self._doors:
+            self._poll.unregister(fd)
+        self._doors.clear()
 
     # -- the end
 

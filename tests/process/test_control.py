@@ -125,10 +125,28 @@ class TestFifo:
         wait_until(log.exists, 20, "the new log file")
         ask(running, "'after'")
         logged("'after'")
+        self.send(fifo, "L")
+        wait_until(lambda: [path for path in tmp_path.glob("log.*") if path.name != "log.1"] and log.exists(), 20, "the rotated log")
+        ask(running, "'rotated'")
+        logged("'rotated'")
         self.send(fifo, "x")
         logged("master-fifo: no command 'x'")
         self.send(fifo, "q")
         assert running.wait(20) == 0
+
+    @pytest.mark.parametrize("options", [(), ("--reuse-port",)])
+    def test_cheap_mode(self, options: tuple[str, ...], server: StartServer, app: str, tmp_path: Path) -> None:
+        fifo = tmp_path / "fifo"
+        running = server(None, "--master", "-p", "2", "--wsgi-file", app, "--master-fifo", str(fifo), *options)
+        for _ in range(2):
+            number_of_workers(running, 2)
+            self.send(fifo, "C")
+            running.wait_log("cheap mode enabled: waiting for socket connection...")
+            number_of_workers(running, 0)
+            assert ask(running, "6 * 7") == 42
+        self.send(fifo, "CC+")
+        number_of_workers(running, 1)
+        assert ask(running, "6 * 7") == 42
 
     def test_several_pipes(self, server: StartServer, app: str, tmp_path: Path) -> None:
         first, second = tmp_path / "first", tmp_path / "second"
