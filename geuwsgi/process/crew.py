@@ -45,7 +45,7 @@ class WorkerProcess:
         line: our end of the line to it; -1 when there is none, or after its end of file.
         ready: it serves, or has served.
         cheap: there shall be no process at present.
-        told: it was told to go.
+        told: when it was told to go, in `time.monotonic()`; 0 while it was not.
         started: `time.monotonic()` of the fork; 0 before the first.
         failures: how many of its processes died young, one after the other.
         due: when it is to be started, in `time.monotonic()`; None while it runs.
@@ -58,7 +58,7 @@ class WorkerProcess:
         self.pid = pid
         self.line = line
         self.ready = False
-        self.told = False
+        self.told = 0.0
         self.cheap = False
         self.started = 0.0
         self.failures = 0
@@ -144,7 +144,8 @@ class Crew:
         """Start more, as far as there are numbers for them; how many."""
         chosen = [worker for worker in self.workers if worker.cheap][:count]
         for worker in chosen:
-            worker.cheap = worker.told = worker.ready = False
+            worker.cheap = worker.ready = False
+            worker.told = 0.0
             worker.failures = 0
             worker.due = time.monotonic()
         return len(chosen)
@@ -312,9 +313,10 @@ class Crew:
             order: one of `control`.
             grace: seconds that it takes at most by its own account.
         """
-        worker.told = True
+        now = time.monotonic()
+        worker.told = worker.told or now
         if worker.pid:
-            worker.deadline = time.monotonic() + grace + MARGIN
+            worker.deadline = now + grace + MARGIN
         if worker.line >= 0:
             control.tell(worker.line, order)
 
@@ -395,8 +397,8 @@ class Crew:
             row[scoreboard.CONNECTIONS] = NOT_ACCEPTING
         if worker in self.old:
             self.old.remove(worker)
-        if worker.told or not self.hiring:
-            log(f"worker {worker.id} buried after {max(1, round(time.monotonic() - worker.started))} seconds")
+        if worker.told:
+            log(f"worker {worker.id} buried after {max(1, round(time.monotonic() - worker.told))} seconds")
             return
         if code == EXIT_APP:
             self._failed(worker, (worker.report or b"").decode("utf-8", "replace"))

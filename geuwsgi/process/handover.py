@@ -49,7 +49,7 @@ class OldWorker:
     pid: int
     line: int
     ready: bool
-    told: bool
+    told: float
     started: float
     deadline: Optional[float]
 

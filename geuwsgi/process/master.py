@@ -213,7 +213,7 @@ class Master:
                 log(f"{trace}\ngeuwsgi: {message}" if trace else f"geuwsgi: {message}")
                 self.instance.failed = True
                 for other in self._crew.workers:
-                    other.due, other.told = None, True
+                    other.due, other.told = None, time.monotonic()
                     self._crew.kill(other)
                 self._keep_the_old()
         elif self._failure is None:

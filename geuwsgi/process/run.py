@@ -252,6 +252,10 @@ class Instance:
         self._prepare_signals()
         module.install(told, self.scoreboard, shared_areas(self.config), self.signals)
         self._check_application()
+        if self.settings.shared_imports:
+            from ..server.loader import import_modules
+
+            import_modules(self.settings.shared_imports)
         if not self.settings.lazy_apps:
             self._load()
         if self._daemonizing is not None:

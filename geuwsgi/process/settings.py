@@ -75,6 +75,7 @@ class ProcessSettings:
         processes: how many workers.
         lazy_apps: each worker loads the application itself.
         monkey_patch: the application sees gevent's version of the standard library.
+        shared_imports: what is imported before the workers are made, whoever loads the application.
         pypy_eval: code to run before the application is loaded.
         pypy_exec: files of such code.
         supervised: a master forks the workers and watches them; else this process serves.
@@ -118,6 +119,7 @@ class ProcessSettings:
     processes: int
     lazy_apps: bool
     monkey_patch: bool
+    shared_imports: tuple[str, ...]
     pypy_eval: tuple[str, ...]
     pypy_exec: tuple[str, ...]
     supervised: bool
@@ -177,6 +179,7 @@ def process_settings(config: Config) -> ProcessSettings:
         processes=processes,
         lazy_apps=config.get("lazy-apps"),
         monkey_patch=_monkey_patch(config),
+        shared_imports=tuple(config.get("shared-import")),
         pypy_eval=tuple(config.get("pypy-eval")),
         pypy_exec=tuple(config.get("pypy-exec")),
         supervised=master or processes > 1 or any(config.get(name) for name in _WATCHED),
@@ -213,6 +216,7 @@ def app_settings(config: Config) -> AppSettings:
         wsgi_file=config.get("wsgi-file") or "",
         callable=config.get("callable"),
         mounts=pairs(config, "mount", "/mountpoint=file.py or /mountpoint=module:callable"),
+        imports=tuple(config.get("import")),
     )
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -33,12 +34,14 @@ class AppSettings:
         wsgi_file: a Python source file, any extension, or a package's directory (`--wsgi-file`), or "".
         callable: the name to look for where none is given (`--callable`).
         mounts: (mountpoint, "file.py" or "file.wsgi" or "pkg.mod:name") pairs (`--mount`).
+        imports: modules and files that are imported before (`--import`).
     """
 
     module: str = ""
     wsgi_file: str = ""
     callable: str = "application"
     mounts: tuple[tuple[str, str], ...] = ()
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Mount:
 
 
 def load_applications(settings: AppSettings) -> list[Mount]:
-    """Import everything that was asked for, in uWSGI's order: module, file, mounts.
+    """Import everything that was asked for, in uWSGI's order: what is no application, module, file, mounts.
 
     Returns:
         The applications as loaded; number 0 is the default application. Empty if none was asked for.
@@ -58,6 +61,7 @@ def load_applications(settings: AppSettings) -> list[Mount]:
         AppLoadError: an import failed, or there is no such callable.
     Source: uWSGI's `init_uwsgi_app`: the first one keeps a mountpoint that is given twice, later ones are reported and skipped.
     """
+    import_modules(settings.imports)
     loaded: list[Mount] = []
     if settings.module:
         _add(loaded, "", lambda: _from_module(settings.module, settings.callable), settings.module)
@@ -68,6 +72,23 @@ def load_applications(settings: AppSettings) -> list[Mount]:
         load = _from_file if is_file else _from_module
         _add(loaded, mountpoint, lambda load=load, target=target: load(target, settings.callable), target)  # type: ignore[misc]
     return loaded
+
+
+def import_modules(targets: Iterable[str]) -> None:
+    """Import what is no application: timers, hooks of the application, and the like.
+
+    Args:
+        targets: modules ("pkg.mod"), or the paths of files (with ".py").
+
+    Raises:
+        AppLoadError: an import failed.
+    """
+    for target in targets:
+        if target.endswith(".py"):
+            with _Loading(target):
+                _execute(target, "")
+        else:
+            _import(target)
 
 
 def _add(loaded: list[Mount], mountpoint: str, load: Callable[[], Any], target: str) -> None:
@@ -101,17 +122,21 @@ def _from_module(target: str, default_name: str) -> Any:
     name, _, wanted = target.partition(":")
     if not name:
         raise AppLoadError(f"{target!r} names no module; write it as pkg.mod, pkg.mod:name or pkg.mod:factory()")
+    module = _import(name)
+    advice = f"write {name}:" if wanted else "use --callable "
+    return _pick(module, f"module {name}", wanted or default_name, module_dict=not wanted, advice=advice)
+
+
+def _import(name: str) -> ModuleType:
     with _Loading(f"the module {name}"):
         try:
-            module = importlib.import_module(name)
+            return importlib.import_module(name)
         except ModuleNotFoundError as error:
             # Only when it is the module itself (or a package above it); a failed import inside it shows its traceback.
             if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
                 raise
             looked = ", ".join(sys.path)
             raise AppLoadError(f"there is no module named {error.name!r} in {looked}; --chdir and --pythonpath say where else") from None
-    advice = f"write {name}:" if wanted else "use --callable "
-    return _pick(module, f"module {name}", wanted or default_name, module_dict=not wanted, advice=advice)
 
 
 def _from_file(path: str, name: str) -> Any:
@@ -120,17 +145,17 @@ def _from_file(path: str, name: str) -> Any:
     Compiled here rather than imported, so that app.wsgi and app.py of one directory do not share a cached .pyc.
     """
     with _Loading(path):
-        module = _execute(path)
+        module = _execute(path, "uwsgi_file_")
     return _pick(module, path, name, module_dict=False)
 
 
-def _execute(path: str) -> ModuleType:
+def _execute(path: str, prefix: str) -> ModuleType:
     source = os.path.abspath(path)
     package = os.path.isdir(source)
     if package:
         source = os.path.join(source, "__init__.py")
     base = path[:-3] if path.endswith(".py") else path
-    name = "uwsgi_file_" + base.replace(".", "_").replace("/", "_")
+    name = prefix + base.replace(".", "_").replace("/", "_")
     loader = SourceFileLoader(name, source)
     spec = spec_from_file_location(name, source, loader=loader, submodule_search_locations=[os.path.dirname(source)] if package else None)
     assert spec is not None

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Callable
 
@@ -60,6 +61,16 @@ class TestWhatTheApplicationSees:
         running = server(None, "--master", "-p", "2", "--lazy-apps", "--wsgi-file", probe)
         for number, (pid, loaded) in enumerate(ask_all(running, "os.getpid(), at_import", 2), 1):
             assert loaded[:3] == (pid, number, running.pid)
+
+    def test_imports_besides_the_application(self, server: StartServer, probe: str, tmp_path: Path) -> None:
+        for name in ("each", "once"):
+            (tmp_path / f"{name}.py").write_text(f"import os, uwsgi\nprint('{name}', os.getpid(), uwsgi.worker_id(), flush=True)\n")
+        options = ["--chdir", str(tmp_path), "--import", "each", "--shared-import", "once", "--wsgi-file", probe]
+        running = server(None, "--master", "-p", "2", "--lazy-apps", *options)
+        pids = ask_all(running, "os.getpid()", 2)
+        said = [line for line in running.log.splitlines() if line.startswith(("each", "once"))]
+        assert said[0] == f"once {running.pid} 0"
+        assert sorted(said[1:]) == sorted(f"each {pid} {number}" for number, pid in enumerate(pids, 1))
 
     def test_workers_tell_of_each_other(self, server: StartServer, probe: str) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", probe)
@@ -237,6 +248,17 @@ class TestEnd:
         assert running.wait(4.5) == 0
         assert running.log.endswith("goodbye to geuwsgi.\n")
 
+    def test_the_log_says_how_long_a_worker_took_to_go_not_how_long_it_lived(self, server: StartServer, probe: str) -> None:
+        running = server(None, "--master", "--wsgi-file", probe)
+        born = workers(running)[0].create_time()
+        wait_until(lambda: time.time() > born + 3, 20, "three seconds of its life")
+        told = time.monotonic()
+        running.signal(signal.SIGINT)
+        assert running.wait(20) == 0
+        found = re.search(r"worker 1 buried after (\d+) seconds", running.log)
+        assert found is not None
+        assert 1 <= int(found[1]) <= max(1, round(time.monotonic() - told))
+
     def test_ctrl_c_in_a_terminal_reaches_all_processes(self, server: StartServer, probe: str) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", probe)
         for process in [*workers(running), psutil.Process(running.pid)]:
@@ -281,6 +303,7 @@ class TestEnd:
 
 def test_descriptors_are_not_shared_more_than_needed(server: StartServer, probe: str) -> None:
     running = server(None, "--master", "-p", "3", "--wsgi-file", probe)
+    ask_all(running, "1", 3)  # the ready file comes with the first
     ours = {os.readlink(f"/proc/{running.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{running.pid}/fd")}
     lines = {link for link in ours if link.startswith("socket:")}
     for process in workers(running):

@@ -45,6 +45,30 @@ def test_a_file(write: Write) -> None:
     assert sys.modules["uwsgi_file_app"].__file__ == str(path)
 
 
+def test_what_is_imported_before(write: Write) -> None:
+    write("first.py", "import sys; sys.seen = ['first']")
+    write("jobs/second.py", "import sys; sys.seen.append(__name__)")
+    write("app.py", "import sys; sys.seen.append('app'); application = sys.seen.copy")
+    assert load(wsgi_file="app.py", imports=("first", "jobs/second.py")) == {"": ["first", "jobs_second", "app"]}
+    del sys.seen  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("missing", "there is no module named 'missing' in .*; --chdir and --pythonpath say where else"),
+        ("missing.py", r"cannot read .*missing\.py: No such file or directory"),
+        ("bad", "the module bad cannot be loaded: ValueError: no"),
+        ("./bad.py", r"\./bad\.py cannot be loaded: ValueError: no"),
+    ],
+)
+def test_what_cannot_be_imported_before(write: Write, target: str, message: str) -> None:
+    write("bad.py", "raise ValueError('no')")
+    write("app.py", "def application(): pass")
+    with pytest.raises(AppLoadError, match=message):
+        load(wsgi_file="app.py", imports=(target,))
+
+
 def test_a_file_of_another_name_and_extension(write: Write) -> None:
     write("sub/site.wsgi", "def run(): return __name__")
     assert load(wsgi_file="sub/site.wsgi", callable="run") == {"": "uwsgi_file_sub_site_wsgi"}
