@@ -15,6 +15,8 @@ from typing import Any, Optional, cast
 
 from gevent import get_hub, monkey
 
+from ..log import log
+
 #: Sockets move to numbers from here on, so that the numbers in applications' hands stay low: select() ends at 1023.
 _HIGH = 4096
 
@@ -87,10 +89,13 @@ class Readiness:
         """Make it readable."""
         if not self._raised:
             self._raised = True
-            if self._writer < 0:
-                os.eventfd_write(self.fd, 1)
-            else:
-                os.write(self._writer, b"\0")
+            try:
+                if self._writer < 0:
+                    os.eventfd_write(self.fd, 1)
+                else:
+                    os.write(self._writer, b"\0")
+            except OSError:
+                pass  # the application has closed the number (`close` says so); its messages arrive all the same
 
     def clear(self) -> None:
         """Make it unreadable. An application that read from the descriptor itself has done so already."""
@@ -98,7 +103,7 @@ class Readiness:
             self._raised = False
             try:
                 os.read(self.fd, 8)
-            except BlockingIOError:
+            except OSError:
                 pass
 
     def close(self) -> None:
@@ -107,7 +112,11 @@ class Readiness:
         if hasattr(loop, "closing_fd"):
             loop.closing_fd(self.fd)
         forget(self.fd)
-        os.close(self.fd)
+        try:
+            os.close(self.fd)
+        except OSError:
+            # As `socket.socket(fileno=uwsgi.connection_fd())` does when it is collected.
+            log("the application has closed connection_fd() of a websocket, which the server does when the request ends")
         if self._writer >= 0:
             os.close(self._writer)
 

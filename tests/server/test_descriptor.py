@@ -15,6 +15,7 @@ import pytest
 
 from geuwsgi.errors import ConnectionClosed
 from geuwsgi.protocol.frames import TEXT
+from geuwsgi.server.descriptor import Readiness
 from geuwsgi.server.request import find_request
 from geuwsgi.server.settings import WebSocketSettings
 from geuwsgi.server.upgrade import accept
@@ -441,3 +442,12 @@ def test_who_still_waits_when_the_request_ends_is_woken() -> None:
     # Either it saw the end of the websocket, or the number was closed under it; it did not sit there for its whole minute.
     assert not isinstance(outcome[0], gevent.Timeout)
     assert not isinstance(outcome[0], TimeoutError)
+
+
+def test_an_application_that_closes_the_number_gets_its_messages_all_the_same(capfd: pytest.CaptureFixture[str]) -> None:
+    readiness = Readiness(os.dup(0))
+    os.close(readiness.fd)
+    readiness.set()
+    readiness.clear()
+    readiness.close()
+    assert capfd.readouterr().err.startswith("the application has closed connection_fd() of a websocket, which the server does ")
