@@ -162,9 +162,12 @@ def websocket_close(code: int = NORMAL_CLOSURE, reason: Text = "", request_conte
         reason: cut to 123 bytes of UTF-8.
 
     Raises:
+        TypeError: a code that is no int.
         ValueError: a code that may not stand in a close frame.
         OSError: not a websocket.
     """
+    if not isinstance(code, int):
+        raise TypeError(f"the close code must be an int, not {type(code).__name__}")
     if not close_code_allowed(code):
         raise ValueError(f"close code {code} may not be sent (RFC 6455 section 7.4)")
     if isinstance(reason, bytes):

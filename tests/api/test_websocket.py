@@ -141,6 +141,11 @@ def test_closing() -> None:
     assert talked(talk) == closed(4001, b"bye")
 
 
+def test_a_close_code_that_is_no_number() -> None:
+    with pytest.raises(TypeError, match=r"^the close code must be an int, not str$"):
+        uwsgi.websocket_close("1000")  # type: ignore[arg-type]
+
+
 def test_closing_with_nothing_said() -> None:
     def talk(environ: Any) -> None:
         uwsgi.websocket_handshake()
