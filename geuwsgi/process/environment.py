@@ -8,12 +8,26 @@ import re
 import resource
 import site
 import sys
+import time
 from collections.abc import Iterable
 from typing import Optional
 
 from ..errors import ConfigError
 from ..log import log
 from . import originals
+
+
+def move_log(path: str) -> bool:
+    """Put the time behind the name of the log file, as uWSGI does; False when there is none ("") or it cannot be."""
+    if not path:
+        log("there is no log file: --logto, --daemonize and --daemonize2 name one")
+        return False
+    try:
+        os.rename(path, f"{path}.{time.time():.0f}")
+    except OSError as error:
+        log(f"the log file {path} cannot be moved: {error.strerror}")
+        return False
+    return True
 
 
 def redirect_log(path: str, source: Optional[str] = None, option: str = "logto") -> None:

@@ -76,6 +76,9 @@ class Watch:
                 for request in gone:
                     del self._tries[request]
                 self._row[scoreboard.DEADLINE] = _first(limits.values())
+            threads = self._worker.threads
+            if threads is not None and threads.lost_for > TRIES * GRACE:
+                self._worker.ask_for_replacement("has a thread that does not end (--harakiri)")
             gevent.sleep(tick)
 
     def _beat(self) -> None:

@@ -17,7 +17,7 @@ from ..errors import AppLoadError
 from ..log import log
 from ..shared import scoreboard
 from ..shared.signaltable import SignalTable, minute_of
-from . import control, originals
+from . import control, environment, originals
 from .autoreload import Modules
 from .cheaper import Cheaper
 from .crew import Crew, WorkerProcess
@@ -316,7 +316,7 @@ class Master:
         self._crew.tell_all(control.REOPEN_LOG)
 
     def _rotate_log(self) -> None:
-        if self.instance.move_log():
+        if environment.move_log(self.instance.logto):
             self._reopen_log()
 
     # -- cheap mode: no worker until somebody comes
@@ -326,7 +326,7 @@ class Master:
             return
         while self._crew.lay_off(least=0):
             pass
-        self._doors = self.instance.doors()
+        self._doors = self.instance.listening()
         for fd in self._doors:
             self._poll.register(fd, select.POLLIN)
         log("cheap mode enabled: waiting for socket connection...")

@@ -442,24 +442,8 @@ class Instance:
         return found
 
     def listening(self) -> list[int]:
-        """The descriptors of all listening sockets."""
-        return [listener.sock.fileno() for listener in self.listeners]
-
-    def doors(self) -> list[int]:
-        """The descriptors on which connections come, those of all workers where each has its own."""
+        """The descriptors of all listening sockets, those of each worker where they have their own."""
         return sorted({listener.sock.fileno() for listeners in (self.listeners, *self.more_listeners) for listener in listeners})
-
-    def move_log(self) -> bool:
-        """Put the time behind the name of the log file, as uWSGI does; False when there is none, or it cannot be."""
-        if not self.logto:
-            log("there is no log file: --logto, --daemonize and --daemonize2 name one")
-            return False
-        try:
-            os.rename(self.logto, f"{self.logto}.{time.time():.0f}")
-        except OSError as error:
-            log(f"the log file {self.logto} cannot be moved: {error.strerror}")
-            return False
-        return True
 
     def reopen_log(self) -> None:
         """Open the log file anew, which somebody has moved away."""

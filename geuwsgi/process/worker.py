@@ -21,7 +21,7 @@ from ..server.gzipped import Gzipped
 from ..server.routing import application_for
 from ..server.server import Server
 from ..server.static import StaticFiles
-from ..server.threads import in_threads
+from ..server.threads import ThreadPool, in_threads
 from ..shared import scoreboard as board
 from . import control, limits, settings
 from .autoreload import Modules
@@ -71,7 +71,8 @@ class Worker:
         self._line_watcher: Any = None
         self._autoreload: Any = None
         static = StaticFiles(self.settings.static) if self.settings.static.any else None
-        mounts = in_threads(instance.mounts, self.settings.threads) if self.settings.threads else instance.mounts
+        self.threads = ThreadPool(self.settings.threads) if self.settings.threads else None
+        mounts = in_threads(instance.mounts, self.threads) if self.threads is not None else instance.mounts
         routes = instance.routes
         application = application_for(mounts, static, instance.settings.manage_script_name, routes)
         if instance.front is None and (self.settings.auto_gzip or self.settings.gzip):

@@ -12,6 +12,7 @@ Nothing is shared between the two sides but queues of the standard library, whic
 from __future__ import annotations
 
 import functools
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -55,12 +56,18 @@ class ThreadPool:
         self._started = 0
         self._busy = 0
         self._waiting: Any = _Queue()
+        #: Session -> when its request was killed, as long as its thread goes on.
+        self._lost: dict[Session, float] = {}
+
+    @property
+    def lost_for(self) -> float:
+        """Seconds for which a thread has gone on although its request was killed; 0 when none does."""
+        return max((time.monotonic() - since for since in tuple(self._lost.values())), default=0.0)
 
     def attach(self) -> Session:
         """A session with a thread of its own; waits for nothing: there are as many threads as cores."""
         session = Session(self)
         self._busy += 1
-        # A thread that does not come back from a request that was killed is not waited for.
         if self._started < min(self._busy, self._count):
             self._started += 1
             _start_new_thread(self._work, ())
@@ -71,15 +78,29 @@ class ThreadPool:
         """A session has ended. Called in the loop's thread."""
         self._busy -= 1
 
+    def abandoned(self, session: Session) -> None:
+        """The thread of a session may not come back for long, as its request was killed: another one takes its place. As `detached`."""
+        self._started -= 1
+        self._lost[session] = time.monotonic()
+
     def _work(self) -> None:
-        while True:
-            self._waiting.get().serve()
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        session = self._waiting.get()
+        session.serve()
+        self._lost.pop(session, None)
+        return not session.abandoned
 
 
 class Session:
     """A thread and a greenlet that serve the same request together.
 
     `run` belongs to the greenlet, `call` to the thread.
+
+    Attributes:
+        abandoned: the greenlet was killed while the thread was busy.
     """
 
     def __init__(self, pool: ThreadPool) -> None:
@@ -89,6 +110,7 @@ class Session:
         self._told: deque[tuple[int, Any]] = deque()
         self._waiting: Any = None
         self._over = False
+        self.abandoned = False
 
     # -- the greenlet's side
 
@@ -119,7 +141,11 @@ class Session:
             try:
                 self._hub.switch()
             except BaseException:
-                self.leave()  # killed, while the thread computes: it learns of it with its next call
+                # Killed, while the thread computes: it learns of it with its next call.
+                if not self._over:
+                    self.abandoned = True
+                    self._pool.abandoned(self)
+                    self.leave()
                 raise
             finally:
                 self._waiting = None
@@ -308,7 +334,6 @@ def threaded(function: Callable[..., Any]) -> Callable[..., Any]:
     return anywhere
 
 
-def in_threads(mounts: Sequence[Mount], count: int) -> list[Mount]:
-    """Applications to be served by the same threads, in the place of bare ones."""
-    pool = ThreadPool(count)
+def in_threads(mounts: Sequence[Mount], pool: ThreadPool) -> list[Mount]:
+    """Applications to be served by the threads of a pool, in the place of bare ones."""
     return [replace(mount, application=ThreadedApplication(mount.application, pool)) for mount in mounts]

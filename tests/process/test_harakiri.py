@@ -129,3 +129,24 @@ class TestTheApplicationsOwnLimit:
         running = server(None, "--master", "--wsgi-file", app, expect_log=["Harakiri: the request has not let others run"])
         assert get(running, "uwsgi.set_user_harakiri(1), all(True for _ in iter(int, 1))").status_code == 500
         wait_until(lambda: ask(running, "7") == 7, 20, "an answer")
+
+
+def test_a_thread_that_does_not_come_back_is_not_waited_for(server: StartServer, app: str) -> None:
+    """Its request was ended; those that come behind it get another thread, and when it is free again it is one too many and ends."""
+    running = server(None, "--master", "--threads", "2", "--wsgi-file", app, "--harakiri", "1", expect_log=[ENDED])
+    threads = int(ask(running, "len(os.listdir('/proc/self/task'))"))
+    for _ in range(2):
+        assert get(running, "__import__('time').sleep(4)").status_code == 500
+        start = time.monotonic()
+        assert [ask(running, "6 * 7") for _ in range(3)] == [42] * 3
+        assert time.monotonic() - start < 0.9
+    wait_until(lambda: int(ask(running, "len(os.listdir('/proc/self/task'))")) == threads, 10, "the threads of before")
+
+
+def test_a_thread_that_never_ends_costs_its_worker(server: StartServer, app: str) -> None:
+    running = server(None, "--master", "--threads", "2", "--wsgi-file", app, "--harakiri", "1", expect_log=[ENDED])
+    before = workers(running)
+    assert get(running, "[time.sleep(0.1) for _ in iter(int, 1)]").status_code == 500
+    running.wait_log("has a thread that does not end (--harakiri): it will be replaced", 20)
+    other_workers(running, before, 1)
+    assert ask(running, "6 * 7") == 42

@@ -14,7 +14,7 @@ from gevent.event import Event
 from geuwsgi.server.filewrapper import FileWrapper
 from geuwsgi.server.loader import Mount
 from geuwsgi.server.routing import application_for
-from geuwsgi.server.threads import in_threads
+from geuwsgi.server.threads import ThreadPool, in_threads
 from tests.server.routes.rules import compiled, echo, ruled
 from tests.server.serving import PLAIN, serving
 
@@ -218,7 +218,7 @@ def test_x_sendfile(name: str, tmp_path: Path) -> None:
 def test_in_threads() -> None:
     rules = "error-route-status = 404 redirect:/x\nresponse-route = ^/late addheader:X-Late: yes\nroute = ^/early return:403"
     for application in (echo, generator, writer):
-        mounts = in_threads([Mount("", application)], 2)
+        mounts = in_threads([Mount("", application)], ThreadPool(2))
         with serving(application_for(mounts, None, False, compiled(rules)), threads=2, cores=2) as server:
             client = server.connect()
             assert client.ask("/late").headers["x-late"] == "yes"
