@@ -30,6 +30,15 @@ def move_log(path: str) -> bool:
     return True
 
 
+def reopen_log(path: str, source: Optional[str]) -> None:
+    """Open the log file anew, which somebody has moved away; does nothing when there is none ("")."""
+    if path:
+        try:
+            redirect_log(path, source)
+        except ConfigError as error:
+            log(f"geuwsgi: {error}")
+
+
 def redirect_log(path: str, source: Optional[str] = None, option: str = "logto") -> None:
     """Send standard output and standard error to the end of a file (`--logto`), for us, the application and the daemons alike.
 

@@ -312,7 +312,7 @@ class Master:
         self._crew.tell_all(control.PAUSE if paused else control.RESUME)
 
     def _reopen_log(self) -> None:
-        self.instance.reopen_log()
+        environment.reopen_log(self.instance.logto, self.instance.config.source("logto"))
         self._crew.tell_all(control.REOPEN_LOG)
 
     def _rotate_log(self) -> None:

@@ -445,14 +445,6 @@ class Instance:
         """The descriptors of all listening sockets, those of each worker where they have their own."""
         return sorted({listener.sock.fileno() for listeners in (self.listeners, *self.more_listeners) for listener in listeners})
 
-    def reopen_log(self) -> None:
-        """Open the log file anew, which somebody has moved away."""
-        if self.logto:
-            try:
-                environment.redirect_log(self.logto, self.config.source("logto"))
-            except ConfigError as error:
-                log(f"geuwsgi: {error}")
-
     def private_descriptors(self) -> list[int]:
         """Those that are for the master and for the next image only."""
         pems = [self._pems_descriptor] if self._pems_descriptor >= 0 else []

@@ -23,7 +23,7 @@ from ..server.server import Server
 from ..server.static import StaticFiles
 from ..server.threads import ThreadPool, in_threads
 from ..shared import scoreboard as board
-from . import control, limits, settings
+from . import control, environment, limits, settings
 from .autoreload import Modules
 from .ending import EXIT_RELOAD
 from .harakiri import Watch
@@ -220,7 +220,7 @@ class Worker:
             elif order == control.RESUME:
                 self.server.resume()
             elif order == control.REOPEN_LOG:
-                self.instance.reopen_log()
+                environment.reopen_log(self.instance.logto, self.instance.config.source("logto"))
             elif order == control.REPORT:
                 self._statistics(0)
             elif order == control.REFUSED:
