@@ -12,7 +12,7 @@ from typing import Optional
 
 from . import EMULATED_UWSGI, __version__, accel
 from .config import options, sources
-from .config.config import load
+from .config.config import Config, load
 from .config.options import Option
 from .errors import AppLoadError, ChannelError, ConfigError
 from .process.command import SIGNALS, signal_server
@@ -67,14 +67,27 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             sys.stderr.write(USAGE)
             return 1
         config = load(arguments, os.environ)
-        from .process.run import run
-
-        return run(config)
+        return _run(config)
     except (ConfigError, AppLoadError, ChannelError) as error:
         if isinstance(error, AppLoadError) and error.traceback_text:
             sys.stderr.write(error.traceback_text.rstrip("\n") + "\n")
         sys.stderr.write(f"geuwsgi: {error}\n")
         return 1
+
+
+def _run(config: Config) -> int:
+    """Serve.
+
+    Raises:
+        ConfigError: what geuwsgi stands on is not installed, as in a bare checkout.
+    """
+    try:
+        from .process.run import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __package__:
+            raise
+        raise ConfigError(f"{sys.executable} has no package {error.name!r}: install geuwsgi with pip, which brings it along") from None
+    return run(config)
 
 
 def _send(arguments: list[str]) -> int:

@@ -33,6 +33,15 @@ def test_version() -> None:
     )
 
 
+def test_a_checkout_without_gevent() -> None:
+    # -S leaves out the site-packages.
+    command = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from geuwsgi.cli import main; sys.exit(main(sys.argv[1:]))"
+    arguments = ["--http", "127.0.0.1:0", "--wsgi-file", "app.py"]
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", command, *arguments], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr == f"geuwsgi: {sys.executable} has no package 'gevent': install geuwsgi with pip, which brings it along\n"
+
+
 @pytest.mark.parametrize("argument", ["--help", "-h", "--usage"])
 def test_help(argument: str) -> None:
     done = geuwsgi(argument)
