@@ -89,6 +89,10 @@ class Config:
             return list(given)
         return given[-1] if given else option.default
 
+    def forget(self, name: str) -> None:
+        """Take an option as not given, because it cannot be followed here."""
+        self._values.pop(options.BY_NAME[name].name, None)
+
     def given(self, name: str) -> bool:
         """Whether an option was given at all."""
         return options.BY_NAME[name].name in self._values

@@ -7,6 +7,7 @@ it, and `subprocess` lets libev collect the exit status of workers.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal as signal_module
 import sys
@@ -14,7 +15,15 @@ from typing import Any, Callable, NoReturn, Optional
 
 from gevent.monkey import get_original
 
-fork: Callable[[], int] = get_original("os", "fork")
+
+def _no_fork() -> int:
+    raise OSError(errno.ENOSYS, "this system has no fork()")
+
+
+#: Whether there can be more than one process.
+CAN_FORK = hasattr(os, "fork")
+
+fork: Callable[[], int] = get_original("os", "fork") if CAN_FORK else _no_fork
 waitpid: Callable[[int, int], tuple[int, int]] = get_original("os", "waitpid")
 close: Callable[[int], None] = get_original("os", "close")
 sleep: Callable[[float], None] = get_original("time", "sleep")

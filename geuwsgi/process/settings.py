@@ -16,6 +16,7 @@ from ..server.forwarded import parse_allowed
 from ..server.gateway.settings import GatewaySettings
 from ..server.loader import AppSettings
 from ..server.settings import HTTPSettings, ServerSettings, WebSocketSettings
+from . import originals
 from .addresses import Address, addresses
 from .cheaper import CheaperSettings, cheaper_settings
 from .cronspec import CronSpec, cron_specs
@@ -44,6 +45,12 @@ _WATCHED = (
     *("hook-touch", "touch-exec"),
     *("max-requests", "max-worker-lifetime", "reload-on-rss", "reload-on-as", "evil-reload-on-rss", "evil-reload-on-as"),
     *("py-autoreload", "master-fifo", "cheaper", "harakiri"),
+)
+
+#: Options that ask for further processes.
+_FORKED = (
+    *("master", "processes", "daemonize", "daemonize2", "cron", "cron2", "unique-cron"),
+    *("attach-daemon", "attach-daemon2", "smart-attach-daemon", "smart-attach-daemon2"),
 )
 
 
@@ -150,6 +157,8 @@ class ProcessSettings:
 
 def process_settings(config: Config) -> ProcessSettings:
     """What `run` needs. Raises ConfigError for a value that only makes sense here."""
+    if not originals.CAN_FORK:
+        _leave_out_processes(config)
     daemons = daemon_specs(config)
     crons = cron_specs(config)
     _http2(config)  # before the application is loaded
@@ -207,6 +216,15 @@ def process_settings(config: Config) -> ProcessSettings:
         daemonize2=config.get("daemonize2") or "",
         names=names(config),
     )
+
+
+def _leave_out_processes(config: Config) -> None:
+    """Where the system has no fork (outside of POSIX), one process serves, and says so."""
+    asked = [name for name in (*_FORKED, *_WATCHED) if config.given(name)]
+    for name in asked:
+        config.forget(name)
+    if asked:
+        config.warnings.append(f"this system has no fork(): one process serves, without {', '.join(asked)}")
 
 
 def app_settings(config: Config) -> AppSettings:

@@ -20,7 +20,7 @@ import websocket
 
 import geuwsgi
 from tests.harness.process import Program
-from tests.harness.programs import APPS, find_program
+from tests.harness.programs import APPS, ROOT, find_program
 from tests.harness.servers import Geuwsgi, server_environment
 from tests.harness.wait import wait_until
 
@@ -213,6 +213,18 @@ class TestStart:
         response = requests.get(running.url + "/", timeout=10)
         assert (response.text, response.headers["Content-Type"]) == ("<p>index", "text/html")
         assert requests.get(running.url + "/none", timeout=10).status_code == 404
+
+    def test_without_fork_one_process_serves_and_says_so(self, server: StartServer, tmp_path: Path) -> None:
+        # gevent looks for it too, on systems that are not Windows.
+        (tmp_path / "sitecustomize.py").write_text("import gevent.subprocess, os\ndel os.fork\n")
+        running = server(
+            "models.py", "--master", "--processes", "3", "--attach-daemon", "sleep 60",
+            env={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        )  # fmt: skip
+        assert requests.get(running.url + "/", timeout=10).json()["multiprocess"] is False
+        assert "this system has no fork(): one process serves, without master, processes, attach-daemon" in running.log
+        assert "spawned uWSGI worker 1 (and the only)" in running.log
+        assert len(running.relatives()) == 1
 
     def test_an_ini_file_as_games_have_it(self, server: StartServer, folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "env")], check=True)
