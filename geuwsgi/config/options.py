@@ -296,7 +296,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "http-keepalive",
         "float",
-        "seconds an idle connection stays open; 0 closes it after each response",
+        "seconds an idle connection stays open; 0 closes it after each response, 1 (yes, as in uWSGI) is 75",
         "HTTP",
         metavar="SECONDS",
         default=75.0,
