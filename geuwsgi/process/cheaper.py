@@ -60,7 +60,8 @@ def cheaper_settings(config: Config) -> CheaperSettings:
     if algorithm not in ALGORITHMS:
         raise ConfigError(f"expected one of {', '.join(ALGORITHMS)}", "cheaper-algo", algorithm, config.source("cheaper-algo"))
     if least and config.get("reuse-port"):
-        raise ConfigError("a worker that does not run would keep the connections of its own socket waiting", "reuse-port")
+        message = "with cheaper a worker that does not run would keep the connections of its own socket waiting: leave one of the two out"
+        raise ConfigError(message, "reuse-port", None, config.source("reuse-port"))
     return CheaperSettings(least, max(initial, least), config.get("cheaper-step"), algorithm, config.get("cheaper-overload"))
 
 

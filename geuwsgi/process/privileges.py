@@ -9,8 +9,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
 
 from ..errors import ConfigError
@@ -29,6 +29,7 @@ class Privileges:
         groups: supplementary groups; None for those of the user, if there is one with a name.
         chroot: the directory that becomes the root.
         owner: (uid, gid) of unix sockets, -1 for what it is.
+        sources: option -> where it was given.
     """
 
     uid: Optional[int]
@@ -36,6 +37,7 @@ class Privileges:
     groups: Optional[tuple[int, ...]]
     chroot: str
     owner: Optional[tuple[int, int]]
+    sources: Mapping[str, Optional[str]] = field(default_factory=dict)
 
     def change_root(self) -> None:
         """Change the root directory.
@@ -49,7 +51,8 @@ class Privileges:
                 os.chroot(self.chroot)
                 os.chdir("/")
             except OSError as error:
-                raise ConfigError(f"cannot become the root directory: {error.strerror}", "chroot", self.chroot) from None
+                message = f"cannot become the root directory: {error.strerror}"
+                raise ConfigError(message, "chroot", self.chroot, self.sources.get("chroot")) from None
 
     def drop(self) -> None:
         """Change group and user.
@@ -79,7 +82,8 @@ class Privileges:
             try:
                 os.chown(path, *self.owner)
             except OSError as error:
-                raise ConfigError(f"{path} cannot be given away: {error.strerror}", "chown-socket") from None
+                message = f"{path} cannot be given away: {error.strerror}"
+                raise ConfigError(message, "chown-socket", None, self.sources.get("chown-socket")) from None
 
     def _set_group(self) -> None:
         assert self.gid is not None
@@ -94,13 +98,12 @@ class Privileges:
         else:
             os.initgroups(name, self.gid)
 
-    @staticmethod
-    def _try(option: str, number: int, change: object) -> None:
+    def _try(self, option: str, number: int, change: object) -> None:
         try:
             change()  # type: ignore[operator]
         except OSError as error:
             advice = "only root may change the user" if isinstance(error, PermissionError) else error.strerror
-            raise ConfigError(f"cannot be taken on: {advice}", option, str(number)) from None
+            raise ConfigError(f"cannot be taken on: {advice}", option, str(number), self.sources.get(option)) from None
 
 
 def privileges(config: Config) -> Privileges:
@@ -122,6 +125,7 @@ def privileges(config: Config) -> Privileges:
         groups=(*([] if gid is None else [gid]), *groups) if no_groups else None,
         chroot=config.get("chroot") or "",
         owner=owner,
+        sources={option: config.source(option) for option in ("uid", "gid", "chroot", "chown-socket")},
     )
 
 

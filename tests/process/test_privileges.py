@@ -104,7 +104,7 @@ class TestUsers:
             (["--uid", "no-such-user"], "--uid = no-such-user: there is no user 'no-such-user'"),
             (["--gid", "no-such-group"], "--gid = no-such-group: there is no group 'no-such-group'"),
             (["--umask", "9"], "--umask = 9: must be octal digits, as in 022"),
-            (["--chroot", "/gone"], "chroot = /gone: cannot become the root directory: "),
+            (["--chroot", "/gone"], "command line: --chroot = /gone: cannot become the root directory: "),
         ],
     )
     def test_what_cannot_be(self, run_geuwsgi: Run, folder: Path, arguments: list[str], complaint: str) -> None:
