@@ -58,18 +58,6 @@ def redirect_log(path: str, source: Optional[str] = None, option: str = "logto")
     originals.close(fd)
 
 
-def line_buffer_output() -> None:
-    """Make `print` of the application show up when it happens, in a file or a pipe too.
-
-    Source: uWSGI replaces Python's block-buffered standard streams for the same reason (`init_uwsgi_vars`).
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-        except (AttributeError, OSError):
-            pass  # replaced by something that is no text file
-
-
 def raise_descriptor_limit() -> None:
     """Let this process open as many descriptors as the system permits: each websocket is one, and the usual soft limit is 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -43,6 +43,7 @@ from .fifo import MasterFifo
 from .front import FORWARDING, front
 from .handover import Handover, Launch, Socket
 from .hooks import Hooks
+from .output import replace_output
 
 if TYPE_CHECKING:
     from ..api.signal import SignalLink
@@ -333,7 +334,7 @@ class Instance:
         if asked.logto:
             self.logto = os.path.abspath(asked.logto)
             environment.redirect_log(self.logto, config.source("logto"))
-        environment.line_buffer_output()
+        replace_output()
         environment.raise_descriptor_limit()
         if asked.chdir and not asked.privileges.chroot:
             environment.change_directory(asked.chdir, config.source("chdir"))

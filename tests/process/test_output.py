@@ -1,0 +1,43 @@
+"""What the application prints, when the log cannot take it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Callable
+
+import requests
+
+from geuwsgi.process.output import open_output
+from tests.harness.servers import Geuwsgi
+
+
+def test_a_full_disk_costs_what_was_printed_and_nothing_else(tmp_path: Path) -> None:
+    fd = os.open("/dev/full", os.O_WRONLY)
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    try:
+        stream = open_output(fd, "utf-8")
+        print("one", file=stream)
+        print("two", file=stream)
+        os.dup2(log, fd)  # there is room again
+        print("three é \udcff", file=stream)
+        print("four", file=stream)
+    finally:
+        os.close(fd)
+        os.close(log)
+    text = "2 writes to this log were lost: No space left on device\nthree é \\udcff\nfour\n"
+    assert (tmp_path / "log").read_text("utf-8") == text
+
+
+def test_an_application_that_prints_goes_on(server: Callable[..., Geuwsgi], tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "import sys\n"
+        "def application(environ, start_response):\n"
+        "    print('said')\n"
+        "    print('said', file=sys.stderr)\n"
+        "    start_response('200 OK', [])\n"
+        "    return [b'served']\n"
+    )
+    running = server(None, "--wsgi-file", str(tmp_path / "app.py"), "--logto", "/dev/full")
+    for _ in range(3):
+        assert requests.get(running.url, timeout=10).text == "served"
