@@ -299,6 +299,12 @@ class Master:
         crew.tell_all(control.REPORT)
 
     def _change_number(self, change: int) -> None:
+        if self.instance.settings.reuse_port:
+            # A worker that does not run would keep the connections of its own socket waiting.
+            if change < 0:
+                log("with reuse-port all workers stay")
+                return
+            change = len(self._crew.workers)
         self._leave_doors()
         if change > 0 and not self._crew.hire(change):
             log(f"all {len(self._crew.workers)} workers run already")

@@ -145,8 +145,13 @@ class TestFifo:
             number_of_workers(running, 0)
             assert ask(running, "6 * 7") == 42
         self.send(fifo, "CC+")
-        number_of_workers(running, 1)
+        # With sockets of their own all come, and stay: the kernel gives connections to each.
+        number_of_workers(running, 2 if options else 1)
         assert ask(running, "6 * 7") == 42
+        if options:
+            self.send(fifo, "-")
+            running.wait_log("with reuse-port all workers stay")
+            assert [ask(running, "6 * 7") for _ in range(5)] == [42] * 5
 
     def test_several_pipes(self, server: StartServer, app: str, tmp_path: Path) -> None:
         first, second = tmp_path / "first", tmp_path / "second"
