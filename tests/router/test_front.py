@@ -55,6 +55,8 @@ def test_stats_of_all_workers(server: Callable[..., Any]) -> None:
     address, stats = front.addresses
     for _ in range(6):
         assert requests.get(f"http://{address}/x", timeout=20).status_code == 200
+    # A response is heard before the worker has gone on to count.
+    wait_until(lambda: asked(stats)["static_nodes"][0]["active"] == 0, 20, "the end of the requests")
     told = asked(stats)
     assert told["http"] == [address]
     assert told["version"] == "2.0.31"
