@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Compiled twin of `masking`: eight bytes at a time."""
+"""Compiled twin of `masking`: four words of eight bytes at a time, none of which waits for another."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
@@ -15,7 +15,7 @@ def apply_mask(bytes data not None, bytes key not None, Py_ssize_t offset=0, Py_
     cdef unsigned char *target
     cdef unsigned char rotated[8]
     cdef const unsigned char *key_bytes = <const unsigned char *>PyBytes_AS_STRING(key)
-    cdef uint64_t mask, word
+    cdef uint64_t mask, word, second, third, fourth
     cdef bytes result
     if PyBytes_GET_SIZE(key) != 4:
         raise ValueError("a masking key has four bytes")
@@ -31,7 +31,21 @@ def apply_mask(bytes data not None, bytes key not None, Py_ssize_t offset=0, Py_
     source = <const unsigned char *>PyBytes_AS_STRING(data) + start
     target = <unsigned char *>PyBytes_AS_STRING(result)
     i = 0
-    # memcpy keeps unaligned words legal; the compiler turns the loop into vector instructions.
+    # memcpy keeps unaligned words legal; the compiler turns the loops into vector instructions. A loop in the loop it does not.
+    while i + 32 <= size:
+        memcpy(&word, source + i, 8)
+        memcpy(&second, source + i + 8, 8)
+        memcpy(&third, source + i + 16, 8)
+        memcpy(&fourth, source + i + 24, 8)
+        word ^= mask
+        second ^= mask
+        third ^= mask
+        fourth ^= mask
+        memcpy(target + i, &word, 8)
+        memcpy(target + i + 8, &second, 8)
+        memcpy(target + i + 16, &third, 8)
+        memcpy(target + i + 24, &fourth, 8)
+        i += 32
     while i + 8 <= size:
         memcpy(&word, source + i, 8)
         word ^= mask
@@ -48,18 +62,28 @@ def is_ascii(bytes data not None):
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef const unsigned char *source = <const unsigned char *>PyBytes_AS_STRING(data)
     cdef Py_ssize_t i = 0, stop
-    cdef uint64_t word, seen = 0
-    # In blocks, so that the compiler can use vector instructions and a long text that is not ASCII is left early.
-    while size - i >= 8:
+    cdef uint64_t word, seen = 0, second = 0, third = 0, fourth = 0
+    # In blocks, so that a long text that is not ASCII is left early.
+    while size - i >= 32:
         stop = i + 4096
-        if stop > size - 7:
-            stop = size - 7
+        if stop > size - 31:
+            stop = size - 31
         while i < stop:
             memcpy(&word, source + i, 8)
             seen |= word
-            i += 8
-        if seen & 0x8080808080808080U:
+            memcpy(&word, source + i + 8, 8)
+            second |= word
+            memcpy(&word, source + i + 16, 8)
+            third |= word
+            memcpy(&word, source + i + 24, 8)
+            fourth |= word
+            i += 32
+        if (seen | second | third | fourth) & 0x8080808080808080U:
             return False
+    while size - i >= 8:
+        memcpy(&word, source + i, 8)
+        seen |= word
+        i += 8
     while i < size:
         seen |= source[i]
         i += 1

@@ -62,6 +62,6 @@ def test_in_two_parts_as_in_one(data: bytes, key: bytes, position: int) -> None:
 def test_ascii(size: int) -> None:
     text = bytes(index % 128 for index in range(size))
     assert is_ascii(text)
-    for position in {0, size // 2, size - 8, size - 1}:
+    for position in {0, 9, 18, 27, 36, size // 2, size - 8, size - 1}:  # in each word of a block, and behind the blocks
         if 0 <= position < size:
             assert not is_ascii(text[:position] + b"\x80" + text[position + 1 :])
