@@ -143,7 +143,7 @@ def _check_value(name: str, value: Any) -> None:
         raise ValueError(f"the value of header {name} has characters beyond latin-1: {value!r}") from None
 
 
-_date_second = 0
+_date_second = -1
 _date_line = ""
 
 

@@ -99,9 +99,12 @@ class Program:
 
     def kill(self) -> None:
         """End it and all that it started, whatever their state."""
+        # By descent too: Redis and the workers of nginx write their titles over the environment that holds the mark.
+        children = []
         if self.process.poll() is None:
-            self.process.kill()  # by itself too: Redis writes its title over the environment that holds the mark
-        for process in self.relatives():
+            children = psutil.Process(self.pid).children(recursive=True)
+            self.process.kill()
+        for process in {*children, *self.relatives()}:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
