@@ -284,12 +284,13 @@ class ChannelHub:
 
     def deliver(self, name: str, message: Message) -> None:
         """A message that came through the backend: give it to the members here. Waits as a publisher does."""
-        if len(message.payload) > self.settings.max_size:
-            size = len(message.payload)
-            log(f"channels: a message of {size} bytes, published to {name!r} by another program, is over --channel-max-size: dropped")
-            return
         if name not in self._channels and (not self.settings.history or self.settings.strict):
             self._pace.spend(1)
+            return
+        size = len(message.payload)
+        if size > self.settings.max_size:
+            log(f"channels: a message of {size} bytes, published to {name!r} by another program, is over --channel-max-size: dropped")
+            self._lost(name, 1)
             return
         try:
             channel = self._admit(name)

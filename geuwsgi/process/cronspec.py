@@ -54,10 +54,10 @@ def cron_specs(config: Config) -> tuple[CronSpec, ...]:
 
 
 def _plain(value: str, unique: bool, harakiri: int) -> CronSpec:
-    *numbers, command = value.strip().split(None, 5) if len(value.split()) > 5 else ([""])
-    if len(numbers) != 5 or not all(re.fullmatch("-?[0-9]{1,9}", number) for number in numbers):
+    parts = value.split(None, 5)
+    if len(parts) < 6 or not all(re.fullmatch("-?[0-9]{1,9}", number) for number in parts[:5]):
         raise ValueError("write it as MINUTE HOUR DAY MONTH WEEKDAY COMMAND, with -1 for any and -N for every Nth")
-    return CronSpec(command, tuple(map(int, numbers)), unique, harakiri)
+    return CronSpec(parts[5].rstrip(), tuple(map(int, parts[:5])), unique, harakiri)
 
 
 def _keyed(value: str, harakiri: int) -> CronSpec:

@@ -81,7 +81,7 @@ class Master:
         self._crons = CronJobs(asked.crons, minute, instance.inherited.crons)
         if link is not None:
             self._router = SignalRouter(link.table, link.pipes, self._crew, instance.scoreboard.rows(), minute)
-            self._poll.register(link.pipes.ours, select.POLLIN)
+            self._poll.register(self._router.fd, select.POLLIN)
         #: Listening sockets that are watched while there is no worker (cheap mode).
         self._doors: list[int] = []
         self._second = 0.0  # when the next look at what is looked at every second is due
@@ -140,9 +140,8 @@ class Master:
                     os.read(fd, 4096)
                 except BlockingIOError:
                     pass
-            elif self.instance.signals is not None and fd == self.instance.signals.pipes.ours:
-                if self._router is not None:
-                    self._router.hear()
+            elif self._router is not None and fd == self._router.fd:
+                self._router.hear()
             elif self._fifo is not None and fd == self._fifo.fd:
                 for letter in self._fifo.read():
                     self._command(letter)

@@ -29,6 +29,8 @@ class SignalRouter:
     Attributes:
         routed: signals that were delivered.
         lost: those that could not be.
+        fd: readable when signals have been raised.
+        table: the one that is followed.
     """
 
     def __init__(self, table: SignalTable, pipes: SignalPipes, crew: Crew, rows: list[memoryview], minute: int = 0) -> None:
@@ -37,19 +39,17 @@ class SignalRouter:
         self._pipes = pipes
         self._crew = crew
         self._rows = rows
-        self._use(table, minute)
+        self.fd = pipes.ours
+        self.use(table, minute)
 
-    def use(self, table: SignalTable) -> None:
-        """Follow another table from now on: that of the workers of before a reload that has failed."""
-        self._use(table, 0)
-
-    def _use(self, table: SignalTable, minute: int) -> None:
+    def use(self, table: SignalTable, minute: int = 0) -> None:
+        """Follow a table from now on: after a reload that has failed that of the workers of before."""
         self.table = table
         self._events = SignalEvents(table, minute)
 
     def hear(self) -> None:
         """Signals have been raised."""
-        for signal in receive(self._pipes.ours, 4096):
+        for signal in receive(self.fd, 4096):
             self.route(signal)
 
     def tick(self, now: float) -> float:

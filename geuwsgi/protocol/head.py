@@ -1,5 +1,6 @@
-"""What the parsers of request heads have in common: where the bytes behind a head wait, what is told about the head, and what a path
-means. No I/O.
+"""What the parsers of heads have in common: where the bytes behind a head wait, what is told about it, what its paths and numbers mean.
+
+No I/O.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 
 class HeadParser:
-    """Parses heads that come in one protocol or another, so that a connection need not know which.
+    """The part of a parser of request heads that does not depend on the protocol. `feed` and `feed_unread` make it whole.
 
     Args:
         template: what every environ of this connection holds; copied for each request.
@@ -53,22 +54,6 @@ class HeadParser:
         self.header_count = 0
         self.started = False
 
-    def feed(self, data: bytes) -> bool:
-        """Take bytes of the connection while a head is awaited; True when it is complete.
-
-        Raises:
-            HTTPError: the bytes are not a request that can be served. The connection is of no use after that.
-        """
-        raise NotImplementedError
-
-    def feed_unread(self) -> bool:
-        """Go on with the bytes that came behind the last message; True when they hold a complete head."""
-        data = self._unread
-        if not data:
-            return False
-        self._unread = b""
-        return self.feed(data)
-
     def take_unread(self) -> bytes:
         """The bytes that came behind what has been parsed; they are the caller's from now on."""
         data = self._unread
@@ -85,6 +70,19 @@ class HeadParser:
 
     def close(self) -> None:
         """No more bytes will come."""
+
+
+#: Whatever has more digits than fit is this.
+LARGEST = 2**63 - 1
+
+
+def decimal(digits: str) -> int:
+    """What digits mean, at most `LARGEST`. They come from peers, may be without end, and Python reads only some thousand.
+
+    Args:
+        digits: ASCII digits only; "" is 0.
+    """
+    return min(int(digits.lstrip("0")[:20] or "0"), LARGEST)
 
 
 def path_info(path: str) -> str:

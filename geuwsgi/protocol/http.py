@@ -92,6 +92,11 @@ class RequestParser(HeadParser):
     # -- bytes in, a head out
 
     def feed(self, data: bytes) -> bool:
+        """Take bytes of the connection while a head is awaited; True when it is complete.
+
+        Raises:
+            HTTPError: the bytes are not a request that can be served. The connection is of no use after that.
+        """
         if self.started:
             return self._feed_on(data)
         if data[0] <= 13:
@@ -143,6 +148,11 @@ class RequestParser(HeadParser):
         self._tail = (tail + data)[-3:]
         self._check_unfinished()
         return False
+
+    def feed_unread(self) -> bool:
+        """Go on with the bytes that came behind the last message; True when they hold a complete head."""
+        data = self.take_unread()
+        return bool(data) and self.feed(data)
 
     def close(self) -> None:
         self._llhttp = None  # which holds on to this object: no cycle is left to the collector
@@ -223,7 +233,7 @@ class RequestParser(HeadParser):
         path, _, environ["QUERY_STRING"] = target.partition("?")
         if path[0] != "/" or "#" in target:
             path = self._unusual_target(target, path)
-        environ["PATH_INFO"] = path_info(path) if "%" in path or "/." in path else path
+        environ["PATH_INFO"] = path_info(path)
         host = environ.get("HTTP_HOST")
         if not host or host != self._valid_host:
             self._check_host(host)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httptools
 
 from ..errors import ProtocolError
+from .head import decimal
 
 #: The largest response head. Servers say 8 to 64 KiB.
 MAX_HEAD = 65536
@@ -161,8 +162,7 @@ class ResponseHead:
             special = _SPECIAL.get(name.lower(), 0)
         if special:
             if special == _LENGTH:
-                # llhttp has seen to it that there is one, and that it is a number, but it may begin with zeros without end.
-                self.length = int(text.lstrip("0") or "0")
+                self.length = decimal(text)  # llhttp has seen to it that there is one, and that it is a number
             elif special == _CODING:
                 self.chunked = text.lower() == "chunked"
                 if not self.chunked:

@@ -123,6 +123,7 @@ class PacketParser(HeadParser):
         self.modifier1 = self.modifier2 = 0
 
     def feed(self, data: bytes) -> bool:
+        """Take bytes of the connection; True when the packet is complete. Raises HTTPError when they are none that can be served."""
         buffer = self._buffer
         buffer += data
         self.started = True

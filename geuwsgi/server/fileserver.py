@@ -13,13 +13,13 @@ import mimetypes
 import os
 import re
 import stat
-import sys
 import time
 from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, NamedTuple, Optional
 
 from ..log import log
+from ..protocol.head import decimal
 from .head import http_date
 from .settings import StaticSettings
 
@@ -253,19 +253,13 @@ def _range(environ: dict[str, Any], size: int, etag: str, modified: str) -> Opti
     if not first:
         if not last:
             return None
-        length = min(_number(last), size)
+        length = min(decimal(last), size)
         return size - length, length
-    start = _number(first)
-    end = _number(last) if last else size - 1
+    start = decimal(first)
+    end = decimal(last) if last else size - 1
     if last and end < start:
         return None  # malformed, not unsatisfiable
     return start, max(0, min(end, size - 1) - start + 1)
-
-
-def _number(digits: str) -> int:
-    """What digits mean, if that is no more than a file can be large: Python reads only so many."""
-    digits = digits.lstrip("0")
-    return int(digits or "0") if len(digits) < 19 else sys.maxsize
 
 
 class _Blocks:

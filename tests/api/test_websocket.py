@@ -143,7 +143,7 @@ def test_closing() -> None:
 
 def test_a_close_code_that_is_no_number() -> None:
     with pytest.raises(TypeError, match=r"^the close code must be an int, not str$"):
-        uwsgi.websocket_close("1000")  # type: ignore[arg-type]
+        uwsgi.websocket_close("1000")
 
 
 def test_closing_with_nothing_said() -> None:

@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent import get_hub
 
+from geuwsgi.channels.channel import Message
 from geuwsgi.channels.hub import DIRECT, ChannelHub
 from geuwsgi.channels.pace import BATCH, LINE
 from geuwsgi.channels.queue import Queue
@@ -364,3 +365,13 @@ def test_an_own_message_after_one_of_a_channel_on_a_connection_with_context(hub:
         (0xC1, payload),
         (0x81, payload),
     ] * 3
+
+
+def test_what_is_too_large_for_this_server_is_counted(client: Make) -> None:
+    hub = make_hub(max_size=10)
+    hub.join("room", client().connection)
+    hub.deliver("room", Message(1, b"x" * 11))
+    hub.deliver("nobody-here", Message(1, b"x" * 11))
+    assert hub.statistics()["room"]["lost"] == 1
+    assert "nobody-here" not in hub.statistics()
+    hub.stop()

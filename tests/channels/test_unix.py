@@ -49,7 +49,7 @@ def test_killed_workers(server: StartServer, members: Connect) -> None:
         # The oldest; one that is too young would be replaced later and later, as one that dies at every start.
         victim = next(pid for pid in by_pid if pid != first)
         born = psutil.Process(victim).create_time()
-        wait_until(lambda born=born: time.time() - born > 1.2, 20, "a worker that is old enough")  # type: ignore[misc]
+        wait_until(lambda born=born: time.time() - born > 1.2, 20, "a worker that is old enough")
         by_pid.pop(victim).close()
         by_pid[first].call("send", "room", f"before {number}")
         os.kill(victim, signal.SIGKILL)
@@ -69,7 +69,7 @@ def test_killed_workers(server: StartServer, members: Connect) -> None:
         for member in by_pid.values():
             assert member.hear() == [f"new {number}"]
     for member in by_pid.values():
-        wait_until(lambda member=member: member.call("count", "room") == 3, 20, "three members")  # type: ignore[misc]
+        wait_until(lambda member=member: member.call("count", "room") == 3, 20, "three members")
     wait_until(lambda: len(os.listdir(f"/proc/{first}/fd")) <= open_before, 20, "descriptors of the dead")
 
 

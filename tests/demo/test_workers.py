@@ -138,7 +138,7 @@ def test_the_room_is_opened_anew_before_the_others_miss_it(server: Callable[...,
         page.send(t="ping", n=2)
         page.expect("pong")
     back.until(lambda: len(back.seats) == 1 + len(left))
-    assert sorted(page.slot for page in (back, *left)) == list(range(1 + len(left)))  # type: ignore[type-var]
+    assert sorted(page.slot for page in (back, *left)) == list(range(1 + len(left)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -212,4 +212,4 @@ def test_configuration_file(server: Start, uwsgi_server: Start, tmp_path: Path) 
 def test_the_log_takes_the_lines(ours: Server, theirs: Server) -> None:
     for server in (ours, theirs):
         rows(server, "/anywhere")
-        wait_until(lambda server=server: "\na line for the log\n" in server.log, 20, "the line")  # type: ignore[misc]
+        wait_until(lambda server=server: "\na line for the log\n" in server.log, 20, "the line")

@@ -259,5 +259,5 @@ class TestRouting:
 
     def test_it_wants_a_master(self, run_geuwsgi: Callable[..., object], app: Path) -> None:
         done = run_geuwsgi("--http-socket", "127.0.0.1:0", "--wsgi-file", str(app), "--route", "^/all signal:2")
-        assert done.returncode == 1  # type: ignore[attr-defined]
-        assert "the action signal needs a master to deliver it: add --master" in done.stderr  # type: ignore[attr-defined]
+        assert done.returncode == 1
+        assert "the action signal needs a master to deliver it: add --master" in done.stderr

@@ -50,7 +50,7 @@ def test_what_is_imported_before(write: Write) -> None:
     write("jobs/second.py", "import sys; sys.seen.append(__name__)")
     write("app.py", "import sys; sys.seen.append('app'); application = sys.seen.copy")
     assert load(wsgi_file="app.py", imports=("first", "jobs/second.py")) == {"": ["first", "jobs_second", "app"]}
-    del sys.seen  # type: ignore[attr-defined]
+    del sys.seen
 
 
 @pytest.mark.parametrize(

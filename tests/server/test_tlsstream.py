@@ -51,7 +51,7 @@ class Secure:
 
     def open(self, early: bytes = b"", **options: Any) -> RawClient:
         """A client behind its handshake; options are those of Peer."""
-        client = RawClient(Peer(self.serving.address, **options), 20)  # type: ignore[arg-type]
+        client = RawClient(Peer(self.serving.address, **options), 20)
         self.clients.append(client)
         client.handshake(early=early)
         return client
@@ -124,7 +124,7 @@ def test_messages_behind_the_request_in_its_record(ask: bool) -> None:
 def test_a_message_in_the_segment_of_the_request_but_in_another_record() -> None:
     with secure(echo) as server:
         peer = Peer(server.serving.address)
-        client = RawClient(peer, 20)  # type: ignore[arg-type]
+        client = RawClient(peer, 20)
         server.clients.append(client)
         data, _ = request("/")
         peer.sock.sendall(peer.records(data) + peer.records(frame(TEXT, b"next")))
@@ -293,7 +293,7 @@ def test_a_reset() -> None:
 def test_compression_does_not_let_a_bomb_through_at_once() -> None:
     """At most 4 KiB of plain bytes are looked at in one go, also when a record holds more."""
     with secure(echo, deflate=True, inbox_messages=4) as server:
-        client = RawClient(Peer(server.serving.address), 20)  # type: ignore[arg-type]
+        client = RawClient(Peer(server.serving.address), 20)
         server.clients.append(client)
         data, _ = request("/", sec_websocket_extensions="permessage-deflate")
         client.send(data)

@@ -80,8 +80,8 @@ class Clock:
     def __init__(self, keepalive: Keepalive) -> None:
         self.time = keepalive.now()
         self.look = keepalive._look
-        keepalive.now = lambda: self.time  # type: ignore[method-assign]
-        keepalive._look = lambda now: None  # type: ignore[method-assign]
+        keepalive.now = lambda: self.time
+        keepalive._look = lambda now: None
 
     def forward(self, seconds: float) -> None:
         """Let some time pass, and the keepalive look at once; it does not look otherwise."""

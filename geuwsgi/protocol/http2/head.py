@@ -47,7 +47,7 @@ class MalformedRequest(ProtocolError):
 
 
 class RequestHead:
-    """One request head; the attributes are those of `protocol.http.RequestParser`.
+    """One request head; the attributes are those of `protocol.head.HeadParser`.
 
     Attributes:
         environ: as HTTP/1.1 would have made it, but for SERVER_PROTOCOL.

@@ -14,6 +14,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Callable, Union
 
+from ...protocol.head import decimal
 from ..patterns import pattern
 from .substitution import Template
 
@@ -24,19 +25,14 @@ Condition = Callable[["Context"], bool]
 
 _NUMBER = re.compile(r"[ \t\n\r\f\v]*([+-]?)([0-9]+)", re.ASCII)
 
-#: Digits without end are this number.
-_LARGEST = 2**63 - 1
-
 
 def number(text: str) -> int:
     """The number at the beginning of a text, 0 without one, as C's strtol, which knows no larger ones than 64 bits have."""
     match = _NUMBER.match(text)
     if match is None:
         return 0
-    sign, digits = match.groups()
-    digits = digits.lstrip("0")
-    found = min(int(digits), _LARGEST) if len(digits) < 20 and digits else _LARGEST if digits else 0
-    return -found if sign == "-" else found
+    found = decimal(match[2])
+    return -found if match[1] == "-" else found
 
 
 def path(text: str) -> str:

@@ -45,7 +45,7 @@ class Talks:
     def open(self, **changes: Any) -> RawClient:
         """A client behind its handshake, on a connection of its own."""
         self.sockets.append(gevent.socket.create_connection(self.address, 10))
-        client = RawClient(H2Socket(self.sockets[-1]), 20)  # type: ignore[arg-type]
+        client = RawClient(H2Socket(self.sockets[-1]), 20)
         client.handshake(**changes)
         return client
 
@@ -294,7 +294,7 @@ def test_the_descriptor(early: bool) -> None:
 
     with serving(application, http={"http2": True}) as running:
         sock = gevent.socket.create_connection(running.listener.sock.getsockname(), 10)
-        client = RawClient(H2Socket(sock), 20)  # type: ignore[arg-type]
+        client = RawClient(H2Socket(sock), 20)
         client.handshake()
         wait_for(lambda: len(seen) == 2)
         client.send(masked(9, b"ping") + masked(1, b"one") + masked(1, b"two"))
