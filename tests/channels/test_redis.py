@@ -60,8 +60,12 @@ def private_redis(tmp_path: Path) -> Iterator[Callable[..., PrivateRedis]]:
 
 
 @pytest.fixture
-def start(server: StartServer) -> StartServer:
-    """A server of tests/apps/channels.py; it opens its connections to Redis when it needs them, and keeps them."""
+def start(private_redis: Callable[..., PrivateRedis], server: StartServer) -> StartServer:
+    """A server of tests/apps/channels.py; it opens its connections to Redis when it needs them, and keeps them.
+
+    It ends before a private Redis does: a server that is just connecting to one that ends may complain of what gevent's SSLSocket
+    does not close when it is reset before its handshake.
+    """
     return lambda *options, **more: server("channels.py", *options, lasting=4, **more)
 
 
