@@ -55,11 +55,13 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
     method = environ["REQUEST_METHOD"]
     target = environ["REQUEST_URI"]
     if target[:1] != "/" and target != "*":
-        # An absolute URL, whose authority is in HTTP_HOST by now (RFC 9112 section 3.2.2).
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    # Who has connected, also where an X-Forwarded-For was believed: that one goes in front of it.
+        # An absolute URL, whose authority is in HTTP_HOST by now (RFC 9112 section 3.2.2). It ends with a query as well as with a slash:
+        # the backend has to see the path that was decided on here.
+        path, mark, query = target.partition("://")[2].partition("?")
+        target = "/" + path.partition("/")[2] + mark + query
     if _UNSAFE.search(target):
         target = quote(target, safe=_KEPT, encoding="latin-1")
+    # Who has connected, also where an X-Forwarded-For was believed: that one goes in front of it.
     address = environ.get("geuwsgi.peer") or environ.get("REMOTE_ADDR", "")
     before = environ.get("HTTP_X_FORWARDED_FOR")
     lines = [

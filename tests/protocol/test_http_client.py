@@ -29,6 +29,7 @@ HEAD = b"GET /a%20b?c HTTP/1.1\r\nHost: x.test\r\nX-Forwarded-Proto: https\r\nX-
         ({"HTTP_X_FORWARDED_FOR": "9.9.9.9", "HTTP_X_FORWARDED_PROTO": "gopher"}, {"length": 0}, HEAD[:-9] + b"9.9.9.9, 1.2.3.4\r\n\r\n"),
         ({"REQUEST_URI": "http://x.test/a%20b?c"}, {"length": 0}, HEAD + b"\r\n"),
         ({"REQUEST_URI": "http://x.test"}, {"length": 0}, HEAD.replace(b"/a%20b?c", b"/") + b"\r\n"),
+        ({"REQUEST_URI": "http://x.test?c/d"}, {"length": 0}, HEAD.replace(b"/a%20b?c", b"/?c/d") + b"\r\n"),
         ({"REQUEST_URI": "/a b\r\nc\xe9%20?c"}, {"length": 0}, HEAD.replace(b"/a%20b?c", b"/a%20b%0D%0Ac%E9%20?c") + b"\r\n"),
         ({"REQUEST_METHOD": "POST"}, {"length": 0}, HEAD.replace(b"GET", b"POST") + b"Content-Length: 0\r\n\r\n"),
     ],
