@@ -31,6 +31,8 @@ _SPELLED = {"Www-Authenticate": "WWW-Authenticate", "Dnt": "DNT", "Etag": "ETag"
 #: What a request target may not hold as it is, and what is left alone where something of it is quoted.
 _UNSAFE = re.compile("[^\x21-\x7e]")
 _KEPT = "".join(map(chr, range(0x21, 0x7F)))
+#: What may stand behind a status code.
+_REASON = re.compile("[\t\x20-\x7e\x80-\xff]*")
 
 _MAX_CACHED = 2048
 _names: dict[str, str] = {"CONTENT_TYPE": "Content-Type: "}
@@ -92,6 +94,11 @@ def encode_request(environ: Mapping[str, Any], length: int, upgrade: str = "", k
     return text.encode("latin-1")
 
 
+def options(connection: str) -> set[str]:
+    """What a Connection header lists, in lower case (RFC 9110 section 7.6.1)."""
+    return {option.strip() for option in connection.lower().split(",")}
+
+
 def _name(key: str) -> str:
     """ "HTTP_X_REAL_IP" -> "X-Real-Ip: "; "" for what is no header or stays behind."""
     if not key.startswith("HTTP_") or key in _LEFT_OUT:
@@ -145,11 +152,17 @@ class ResponseHead:
         self.code = code = llhttp.get_status_code()
         if self._problem or not 100 <= code <= 999:
             raise BadResponse(self._problem or f"status {code}")
-        self.status = f"{code} {self.status}" if self.status else str(code)
-        options = self._connection.lower()
-        self.keep_alive = "close" not in options and (llhttp.get_http_version() == "1.1" or "keep-alive" in options)
-        if options and options not in ("close", "keep-alive", "upgrade"):
-            named = {option.strip() for option in options.split(",")}
+        version = llhttp.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise BadResponse(f"HTTP/{version}")
+        if not _REASON.fullmatch(self.status):
+            raise BadResponse("control characters behind the status")
+        self.status = f"{code} {self.status}"
+        connection = self._connection.lower()
+        # RFC 9112 section 6.1: what stands behind a chunked body of HTTP/1.0 is not to be trusted.
+        self.keep_alive = "close" not in connection and (version == "1.1" or ("keep-alive" in connection and not self.chunked))
+        if connection and connection not in ("close", "keep-alive", "upgrade"):
+            named = options(connection)
             self.headers = [pair for pair in self.headers if pair[0].lower() not in named]
 
     # -- llhttp's callbacks
@@ -164,11 +177,13 @@ class ResponseHead:
             special = _SPECIAL.get(name.lower(), 0)
         if special:
             if special == _LENGTH:
-                self.length = decimal(text)  # llhttp has seen to it that there is one, and that it is a number
+                # llhttp has seen to it that there is one, and that it is a number. The client is told the one that is counted with.
+                self.length = decimal(text)
+                text = str(self.length)
             elif special == _CODING:
-                self.chunked = text.lower() == "chunked"
-                if not self.chunked:
-                    self._problem = f"transfer coding {text!r}"
+                if self.chunked or text.lower() != "chunked":
+                    self._problem = f"transfer coding {text!r}" + (" behind chunked" if self.chunked else "")
+                self.chunked = True
                 return
             elif special == _CONNECTION:
                 self._connection += "," + text if self._connection else text

@@ -55,7 +55,8 @@ def test_response() -> None:
 
 
 def test_a_length_with_zeros_before_it() -> None:
-    assert head(b"200 OK\r\nContent-Length: " + b"0" * 5000 + b"7").length == 7
+    found = head(b"200 OK\r\nContent-Length: " + b"0" * 5000 + b"7")
+    assert (found.length, found.headers) == (7, [("Content-Length", "7")])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,7 @@ def test_a_length_with_zeros_before_it() -> None:
         (b"HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", False),
     ],
 )
 def test_keep_alive(text: bytes, keep_alive: bool) -> None:
@@ -93,9 +95,23 @@ def test_upgrade() -> None:
         b"200 OK\r\nTransfer-Encoding: gzip, chunked",
         b"200 OK\r\nName : x",
         b"200 OK\r\nA: b\nC: d",
+        b"200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        b"200 OK\r\nTransfer-Encoding: chunked, chunked",
+        b"200 O\x1bK",
         b"nonsense",
     ],
 )
 def test_no_response(text: bytes) -> None:
     with pytest.raises(BadResponse):
         head(text)
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9"])
+def test_response_of_another_version(version: bytes) -> None:
+    with pytest.raises(BadResponse, match=version.decode()):
+        ResponseHead(b"HTTP/" + version + b" 200 OK\r\n\r\n")
+
+
+def test_status_without_a_reason() -> None:
+    """The space stays (RFC 9112 section 4)."""
+    assert head(b"200").status == "200 "

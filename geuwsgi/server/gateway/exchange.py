@@ -15,7 +15,7 @@ from ...errors import HTTPError
 from ...log import log
 from ...protocol import http_client, uwsgi_client
 from ...protocol.chunked import ChunkDecoder
-from ...protocol.http_client import MAX_HEAD, BadResponse, ResponseHead
+from ...protocol.http_client import MAX_HEAD, BadResponse, ResponseHead, options
 from ..stream import SocketStream
 from ..transport import ClientError, TimedOut
 from . import gzip
@@ -180,7 +180,7 @@ class _Exchange:
         if "HTTP_SEC_WEBSOCKET_KEY" in environ:
             return "websocket"
         wanted = environ.get("HTTP_UPGRADE", "")
-        if not wanted or "upgrade" not in environ.get("HTTP_CONNECTION", "").lower() or "h2c" in wanted.lower():
+        if not wanted or "h2c" in wanted.lower() or "upgrade" not in options(environ.get("HTTP_CONNECTION", "")):
             return ""
         return str(wanted)
 

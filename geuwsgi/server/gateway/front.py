@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit
 
+from ...protocol.http import environ_key
+from ...protocol.http_client import options
 from ..body import NO_BODY
 from ..connection import NOTHING, HTTPConnection
 from ..request import Request
@@ -15,6 +17,18 @@ from .exchange import forward
 if TYPE_CHECKING:
     from ..http2.stream import HTTP2Stream
     from .pool import Pool
+
+
+#: Connection headers that name no field. Others are looked at.
+_USUAL = frozenset(["keep-alive", "close", "Upgrade", "upgrade", "keep-alive, Upgrade"])
+
+#: Fields that a client cannot have left behind: those by which its request is read, and what proxies before this one have said of it.
+_STAYING = frozenset(
+    [
+        *("CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_HOST", "HTTP_FORWARDED"),
+        *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT"),
+    ]
+)
 
 
 class FrontConnection(HTTPConnection):
@@ -38,6 +52,9 @@ class FrontConnection(HTTPConnection):
         server.last_id = number = server.last_id + 1
         request = self.request = Request(self, environ, -1, number, False)
         self.responding = False
+        connection = environ.get("HTTP_CONNECTION")
+        if connection is not None and connection not in _USUAL:
+            _leave_behind(environ, connection)
         if "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ or "HTTP_X_FORWARDED_SSL" in environ:
             server.trust.apply(environ)
         body = self.body = self.body_class(self, parser.content_length, parser.expect_continue) if parser.content_length else NO_BODY
@@ -60,6 +77,14 @@ class FrontConnection(HTTPConnection):
             if not self.upgraded:
                 self.parser.environ = NOTHING
         return self._goes_on(response, body)
+
+
+def _leave_behind(environ: dict[str, Any], connection: str) -> None:
+    """Take out the fields that the client has named as this connection's own (RFC 9110 section 7.6.1)."""
+    for option in options(connection):
+        key = environ_key(option.encode("latin-1"))
+        if key not in _STAYING:
+            environ.pop(key, None)
 
 
 class StatsConnection(HTTPConnection):

@@ -45,6 +45,7 @@ def lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "a response head of more than 65536 bytes"),
         (OK + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "not an HTTP response"),
         (OK + b"Transfer-Encoding: gzip\r\n\r\n", "transfer coding 'gzip'"),
+        (b"HTTP/1.1 200 O\x1bK\r\n\r\n", "control characters behind the status"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", ""),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", "changes the protocol unasked"),
     ],

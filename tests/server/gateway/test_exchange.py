@@ -67,6 +67,32 @@ def test_http_request(backends: Backends) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        # RFC 9110 section 7.6.1: what is said to be for this connection only is not handed on.
+        ("Connection: close, X-Own, cookie\r\nX-Own: 1\r\nCookie: a=b\r\nX-Other: 2", b"X-Other: 2\r\n"),
+        # But nobody gets rid of what proxies have said of him, nor of the length of his body.
+        ("Connection: X-Forwarded-For, Content-Length, Host\r\nContent-Length: 2", b"Content-Length: 2\r\n"),
+        ("Connection: upgrade\r\nUpgrade: x", b"Upgrade: x\r\nConnection: Upgrade\r\n"),
+        ("Connection: not-upgrade\r\nUpgrade: x", b""),
+    ],
+)
+def test_fields_of_one_connection(backends: Backends, fields: str, more: bytes) -> None:
+    seen: list[bytes] = []
+
+    def handle(peer: Peer) -> None:
+        seen.append(peer.head())
+        peer.send(OK + b"Content-Length: 2\r\n\r\nok")
+
+    with fronting("http://" + backends(handle).address) as front:
+        client = front.connect()
+        client.send(f"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 9.9.9.9\r\n{fields}\r\n\r\nhi".encode())
+        assert client.answer().body == b"ok"
+    (head,) = seen
+    assert head == (b"GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n" + more + b"\r\n")
+
+
+@pytest.mark.parametrize(
     ("response", "head", "body"),
     [
         (OK + b"Content-Length: 5\r\n\r\nhello", {"content-length": "5"}, b"hello"),
