@@ -107,6 +107,11 @@ class MessageDecoder:
         """True when the next byte starts a frame of a new message."""
         return self._frame_opcode < 0 and not self._message_opcode and not self._head
 
+    @property
+    def arriving(self) -> int:
+        """Bytes of the frame whose payload is arriving; 0 between frames."""
+        return self._frame_size if self._frame_opcode >= 0 else 0
+
     def feed(self, data: bytes) -> None:
         """Decode what arrived; results are in `messages` and `control`, a failure in `error`.
 

@@ -54,6 +54,7 @@ cdef class WebSocketConnection:
     cdef _raise_if_over(self)
     cpdef _pull(self)
     cpdef feed(self, bytes data)
+    @cython.locals(control=list, count=Py_ssize_t, answered=Py_ssize_t, pongs=list, room=Py_ssize_t)
     cdef _answer_control(self)
     cdef _settle(self)
     cdef bint _inbox_full(self) except *

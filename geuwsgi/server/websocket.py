@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 #: and the inbox stays within its limits by no more than that.
 _DEFLATED_READ_SIZE = 4096
 
+#: Bytes of a frame for which more is read at once.
+_LARGE_FRAME = 16384
+
 _switch: Any = greenlet.switch
 
 
@@ -339,10 +342,11 @@ class WebSocketConnection:
             self._peer_ended()
             return
         self.heard = True
-        if len(data) == READ_SIZE and self._read_size == READ_SIZE:
-            # It sends large messages: read them whole, which saves joining their pieces.
-            self._read_size = LARGE_READ_SIZE
         self.feed(data)
+        if len(data) >= READ_SIZE:
+            # Whoever sends large messages has them read whole, which saves joining their pieces. A flood of tiny frames is not read in such
+            # amounts: all that were read are gone through at once, and meanwhile everybody else waits.
+            self._read_size = LARGE_READ_SIZE if self._decoder.arriving >= _LARGE_FRAME else READ_SIZE
 
     def feed(self, data: bytes) -> None:
         """Decode bytes of the peer, wherever they were read."""
@@ -360,14 +364,26 @@ class WebSocketConnection:
     def _answer_control(self) -> None:
         """Answer pings at once; a close frame or a failure once the application has taken what came before it."""
         control = self._decoder.control
-        while control and control[0][0] != CLOSE:
-            opcode, payload = control.pop(0)
+        count = len(control)
+        # Not one by one off the front of the list, which would take a time that grows with the square of their number.
+        answered = 0
+        pongs: list[bytes] = []
+        room = self._settings.outbox_high - self.writer.size
+        while answered < count and control[answered][0] != CLOSE:
+            opcode, payload = control[answered]
+            answered += 1
             if opcode == PING and not self._close_sent:
-                if self.writer.size > self._settings.outbox_high:
+                if room < 0:
                     # RFC 6455 section 5.5.3: answering only the most recent ping is enough.
                     self._pong_owed = payload
                 else:
-                    self.writer.send_frame(encode_frame(PONG, payload))
+                    pong = encode_frame(PONG, payload)
+                    pongs.append(pong)
+                    room -= len(pong)
+        del control[:answered]
+        if pongs:
+            # In one piece: a flood of pings, read or not, is held in no more than its bytes.
+            self.writer.send_frame(b"".join(pongs))
         if control or self._decoder.error is not None:
             if self._messages:
                 self.close_deadline = self._keepalive.now() + self._settings.close_timeout

@@ -73,6 +73,13 @@ def test_a_fresh_decoder(decoder_class: Decoders) -> None:
     assert decoder.size == 0
 
 
+def test_the_frame_that_is_arriving(decoder_class: Decoders) -> None:
+    decoder = decoded(decoder_class, frame(BINARY, b"x" * 70_000)[:-1])
+    assert decoder.arriving == 70_000
+    decoder.feed(b"x")
+    assert decoder.arriving == 0
+
+
 @pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65536, 65537, 200000])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_sizes(decoder_class: Decoders, opcode: int, size: int) -> None:

@@ -17,10 +17,11 @@ from geuwsgi.errors import ConnectionClosed
 from geuwsgi.protocol.frames import BINARY, TEXT, encode_frame
 from geuwsgi.protocol.handshake import HandshakeError
 from geuwsgi.server.request import find_request
+from geuwsgi.server.settings import WebSocketSettings
 from geuwsgi.server.upgrade import accept
 from geuwsgi.server.websocket import WebSocketConnection
 from tests.conformance.client import Event, Silence
-from tests.protocol.wire import PING, close_frame, frame, pieces
+from tests.protocol.wire import PING, PONG, close_frame, frame, pieces
 from tests.server.serving import serving, still, wait_for
 from tests.server.websockets import echo, websockets
 
@@ -555,6 +556,72 @@ def test_of_many_pings_a_slow_reader_may_get_only_the_last_answer() -> None:
         assert server.talks[0].writer.size < (8 << 20) + 1000
         assert client.event() == Event("binary", b"x" * (8 << 20))
         assert client.event() == Event("pong", b"4999")
+
+
+class Scripted:
+    """A stream whose bytes come when a test says so.
+
+    Attributes:
+        asked: the amounts that were asked for.
+        sent: what was sent, as it was handed over.
+    """
+
+    number = -1
+
+    def __init__(self) -> None:
+        self.native = self
+        self.asked: list[int] = []
+        self.sent: list[bytes] = []
+        self._data = b""
+        self._callback: Any = None
+
+    def come(self, data: bytes) -> None:
+        self._data = data
+        while self._data:
+            self._callback()
+
+    def receive(self, size: int) -> bytes:
+        self.asked.append(size)
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+    def transmit(self, data: Any) -> int:
+        self.sent.append(bytes(data))
+        return len(data)
+
+    def watcher(self, events: int) -> Any:
+        return self
+
+    def start(self, callback: Any) -> None:
+        self._callback = callback
+
+    def stop(self) -> None: ...
+
+    end = shutdown = close = stop
+
+
+def test_a_flood_of_tiny_frames_is_read_in_small_amounts() -> None:
+    """What was read is gone through at once, and everybody else waits meanwhile."""
+    with websockets(echo) as server:
+        stream = Scripted()
+        connection = WebSocketConnection(stream, "", WebSocketSettings(), server.server.keepalive)
+        stream.come(frame(BINARY, b"x" * 600_000))
+        assert stream.asked == [65536, 262144, 262144, 262144]
+        del stream.asked[:]
+        stream.come(frame(PONG, b"") * 100_000)
+        assert stream.asked == [262144] + [65536] * 6
+        connection.finish(None)
+        connection.expired()
+
+
+def test_pings_that_came_together_are_answered_together() -> None:
+    with websockets(echo) as server:
+        stream = Scripted()
+        connection = WebSocketConnection(stream, "", WebSocketSettings(), server.server.keepalive)
+        stream.come(b"".join(frame(PING, b"%d" % number) for number in range(100)) + close_frame(1000))
+        assert stream.sent == [b"".join(b"\x8a%c%d" % (len(str(number)), number) for number in range(100)), b"\x88\x02\x03\xe8"]
+        connection.finish(None)
+        connection.expired()
 
 
 def test_answers_to_messages_that_came_together_do_not_wait_for_a_slow_application() -> None:
