@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.harness.browser import serious_messages
+from tests.harness.ports import free_ports
 from tests.harness.programs import ROOT
 
 pytestmark = pytest.mark.browser
@@ -83,11 +84,12 @@ def test_two_tabs_talk(server: Callable[..., Any], chromium: Any, artifacts: Pat
 
 
 def test_server_comes_back(server: Callable[..., Any], chromium: Any) -> None:
-    first = server(None, *ARGUMENTS, "127.0.0.1:0")
+    # One that nobody else is given while nobody listens there.
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    first = server(None, *ARGUMENTS, address)
     ada = Tab(chromium, first.url, "Ada")
     ada.type("before" + Keys.ENTER)
     ada.until(lambda: ada.texts(".message:not(.pending) .text") == ["before"])
-    address = first.address
     first.interrupt()
     ada.until(lambda: ada.text("#state-text") == "Offline")
     ada.type("meanwhile" + Keys.ENTER)

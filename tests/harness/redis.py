@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
+from .ports import free_ports
 from .process import Program, ProgramDied
 from .programs import find_program
 from .wait import wait_until
@@ -22,9 +22,7 @@ class RedisServer(Program):
         program = find_program("redis-server")
         for attempt in range(5):
             # Redis cannot pick a port itself, so another process may take this one in between: try again.
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+            (self.port,) = free_ports(1)
             argv = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
             super().__init__(argv, folder / "redis.log", folder)
             try:

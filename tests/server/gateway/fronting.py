@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Callable
 
 import gevent
-import gevent.socket
 from gevent.server import StreamServer
 
 from geuwsgi.server.gateway.backend import parse_backend
@@ -18,6 +17,7 @@ from geuwsgi.server.gateway.settings import GatewaySettings
 from geuwsgi.server.listener import open_listener
 from geuwsgi.server.request import find_request
 from geuwsgi.server.server import Server
+from tests.harness.ports import free_ports
 from tests.server.serving import Serving, settings, wait_for
 
 Handler = Callable[["Peer"], Any]
@@ -109,9 +109,7 @@ class Backends:
 
     def dead(self) -> str:
         """An address where nobody listens."""
-        with gevent.socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            return f"127.0.0.1:{sock.getsockname()[1]}"
+        return f"127.0.0.1:{free_ports(1)[0]}"
 
     def finish(self) -> None:
         for backend in self.made:
