@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -31,7 +32,7 @@ def application(environ, start_response):
 
 def ask(server: Geuwsgi, expression: str) -> Any:
     """What the expression is in one of the workers."""
-    response = requests.get(server.url, params=expression, timeout=10)
+    response = requests.get(server.url, params=expression, timeout=20)
     assert response.status_code == 200, response.text
     return eval(response.text)
 
@@ -58,7 +59,7 @@ def ask_all(server: Geuwsgi, expression: str, workers: int) -> list[Any]:
 
 
 def workers(server: Geuwsgi) -> list[psutil.Process]:
-    """The living children of the master that are workers."""
+    """The living children of the master that are workers, the oldest first."""
     found = []
     for process in psutil.Process(server.pid).children():
         try:
@@ -66,7 +67,9 @@ def workers(server: Geuwsgi) -> list[psutil.Process]:
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
-    return sorted(found, key=lambda process: process.pid)
+    # In the order of their numbers while none was replaced. When the system has given out its last pid it begins anew with small ones.
+    last = int(Path("/proc/sys/kernel/pid_max").read_text())
+    return sorted(found, key=lambda process: (process.create_time(), (process.pid - server.pid) % last))
 
 
 def other_workers(server: Geuwsgi, before: list[psutil.Process], count: int) -> list[psutil.Process]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -132,9 +133,10 @@ class TestReusePort:
         assert found["1"] > 5
 
     def test_unix_sockets_have_one_queue_as_ever(self, server: StartServer, app: str) -> None:
-        server(None, "--http-socket", "127.0.0.1:0", "--http-socket", "@gt-reuse", "-p", "2", "--wsgi-file", app, "--reuse-port")
+        name = f"gt-reuse-{os.getpid()}"  # of the whole machine
+        server(None, "--http-socket", "127.0.0.1:0", "--http-socket", f"@{name}", "-p", "2", "--wsgi-file", app, "--reuse-port")
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(10)
-            sock.connect("\0gt-reuse")
+            sock.connect(f"\0{name}")
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             wait_until(lambda: sock.recv(4096)[-1:] in b"12", 20, "an answer")

@@ -72,7 +72,8 @@ class TestSignals:
         number_of_workers(running, 1)
         running.signal(signal.SIGTTOU)
         running.wait_log("the last worker stays")
-        assert [worker["status"] for worker in ask(running, "uwsgi.workers()")] == [b"busy", b"cheap", b"cheap"]
+        expected = [b"busy", b"cheap", b"cheap"]
+        wait_until(lambda: [worker["status"] for worker in ask(running, "uwsgi.workers()")] == expected, what="the master's knowing of it")
         for count in (2, 3):
             running.signal(signal.SIGTTIN)
             number_of_workers(running, count)
@@ -94,7 +95,7 @@ class TestFifo:
         )  # fmt: skip
 
         def logged(text: str) -> None:
-            wait_until(lambda: text in log.read_text(), 10, text)
+            wait_until(lambda: text in log.read_text(), 20, text)
 
         before = workers(running)
         self.send(fifo, "w\n")
@@ -123,12 +124,11 @@ class TestFifo:
         log.rename(tmp_path / "log.1")
         self.send(fifo, "l")
         wait_until(log.exists, 20, "the new log file")
-        ask(running, "'after'")
-        logged("'after'")
+        # The master has it; a worker has when it has heard of it.
+        wait_until(lambda: ask(running, "'after'") and "'after'" in log.read_text(), 20, "a request in the new log file")
         self.send(fifo, "L")
         wait_until(lambda: [path for path in tmp_path.glob("log.*") if path.name != "log.1"] and log.exists(), 20, "the rotated log")
-        ask(running, "'rotated'")
-        logged("'rotated'")
+        wait_until(lambda: ask(running, "'rotated'") and "'rotated'" in log.read_text(), 20, "a request in the log after the rotated one")
         self.send(fifo, "x")
         logged("master-fifo: no command 'x'")
         self.send(fifo, "q")
@@ -230,7 +230,9 @@ class TestCheaper:
         )
         (first,) = workers(running)
         first.send_signal(signal.SIGSTOP)
+        running.signal(signal.SIGSTOP)  # the master shall not look while only some of them have come
         clients = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(10)]
+        running.signal(signal.SIGCONT)
         number_of_workers(running, 2)
         assert "10 connections wait to be accepted" in running.log
         assert ask(running, "uwsgi.worker_id()") == 2

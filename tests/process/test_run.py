@@ -325,7 +325,7 @@ class TestFailures:
             assert program.wait() == status
             assert f"geuwsgi: {signal.Signals(number).name} during the start, nothing was served" in program.log
             assert "Traceback" not in program.log
-            assert not program.relatives()
+            wait_until(lambda: not program.relatives(), 20, "the daemon's end")
         finally:
             program.kill()
 
