@@ -82,11 +82,13 @@ class Player:
         """Press until there is one. Bots are quick: who has lost a life by now gets another one in the next round."""
         wait_until(lambda: self.driver.find_element(By.ID, "drop").click() or self.run(OWN_BOMB), what="a bomb of one's own")
 
-    def notes_flames(self) -> None:
-        """Have the page note that there were flames: they are gone before a busy machine has asked for them."""
+    def notes_fire(self) -> None:
+        """Have the page note that there were bombs and flames: they are gone before a busy machine has asked for them."""
         self.run(
-            "const { flames } = bombertab.world, set = flames.set.bind(flames);"
-            "flames.set = (...what) => { window.sawFlames = true; return set(...what); };"
+            "const note = (map, name) => {"
+            "  const set = map.set.bind(map); map.set = (...what) => { window[name] = true; return set(...what); };"
+            "};"
+            "note(bombertab.world.bombs, 'sawBombs'); note(bombertab.world.flames, 'sawFlames');"
         )
 
     def leave(self) -> None:
@@ -167,10 +169,11 @@ def test_two_pages_play_a_match(server: Callable[..., Any], pair: Any, artifacts
     grace.driver.find_element(By.ID, "words").send_keys("<i>good luck</i>" + Keys.ENTER)
     ada.until("return document.querySelector('#log').textContent.includes('<i>good luck</i>')")
     # One bomb, one victory.
-    grace.notes_flames()
+    for player in (ada, grace):
+        player.notes_fire()
     ada.keys("keydown", "Space")
-    assert ada.run("return bombertab.world.bombs.size") == 1 or ada.until("return bombertab.world.bombs.size === 1")
-    grace.until("return bombertab.world.bombs.size === 1")
+    for player in (ada, grace):
+        player.until("return window.sawBombs")
     grace.driver.save_screenshot(str(artifacts / "game-bomb.png"))
     grace.until("return window.sawFlames")
     grace.driver.save_screenshot(str(artifacts / "game-blast.png"))
@@ -279,7 +282,7 @@ def test_a_connection_that_is_silently_dead(server: Callable[..., Any], pair: An
         ada.until("return bombertab.world.playing", deadline=60)
         ada.run("window.before = bombertab.net.socket")
         network.swallow()
-        ada.until("return bombertab.net.socket !== before && bombertab.net.open && bombertab.world.ready", deadline=10)
+        ada.until("return bombertab.net.socket !== before && bombertab.net.open && bombertab.world.ready")
         ada.until("return bombertab.world.slot === 0")
         ada.keys("keydown", "ArrowRight")
         grace.until("return bombertab.world.players.get(0).seen.x > 360 + 240")
@@ -338,8 +341,12 @@ def test_the_overlay_and_the_page_weigh_little(server: Callable[..., Any], pair:
     game = server(None, *ARGUMENTS)
     ada = Player(pair[0], game.url, "Ada", "overlay", "?lag=150")
     pair[0].find_element(By.TAG_NAME, "body").send_keys(Keys.F3)
-    text = ada.until("const text = document.querySelector('#overlay').textContent; return /ping \\d+ ms.*bytes/s.test(text) && text")
-    assert 150 <= int(text.split()[1]) < 400, "the network that was asked for"
+    # The first one may have come while the page was drawn for the first time.
+    text = ada.until(
+        "const text = document.querySelector('#overlay').textContent, found = /ping (\\d+) ms.*bytes/s.exec(text);"
+        "return found && found[1] < 400 && text"
+    )
+    assert int(text.split()[1]) >= 150, "the network that was asked for"
     ada.leave()
 
 
@@ -387,9 +394,9 @@ def test_the_same_page_plays_the_classic_game(server: Callable[..., Any], pair: 
     for player in (ada, grace):
         player.until("return bombertab.world.me.alive")
     wait_until(lambda: ada.where(0) == grace.where(0), 20, "the same place on both pages")
-    grace.notes_flames()
+    grace.notes_fire()
     ada.keys("keydown", "Space")
-    grace.until("return bombertab.world.bombs.size === 1")
+    grace.until("return window.sawBombs")
     grace.until("return window.sawFlames")
     grace.until("return document.querySelector('#banner').textContent.includes('Your round!')")
     grace.driver.save_screenshot(str(artifacts / "game-classic.png"))

@@ -94,7 +94,7 @@ def test_a_worker_that_is_full_leaves_connections_to_the_others(model: str, serv
     running = server("models.py", "--processes", "3", *model.split())
     open_until_the_end = [ws(running.ws_url + "/echo") for _ in range(2)]
     for number in range(20):
-        assert requests.get(running.url + "/", timeout=5).status_code == 200, number
+        assert requests.get(running.url + "/", timeout=20).status_code == 200, number
     open_until_the_end.append(ws(running.ws_url + "/echo"))
     # Nobody is free: it waits until somebody is.
     with ThreadPoolExecutor(1) as pool:
