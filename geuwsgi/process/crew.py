@@ -221,7 +221,7 @@ class Crew:
             row[scoreboard.RESPAWNS] += 1
             log(f"Respawned uWSGI worker {worker.id} (new pid: {pid})")
         else:
-            log(f"spawned uWSGI worker {worker.id} (pid: {pid}, cores: {self._instance.cores})")
+            log(f"spawned uWSGI worker {worker.id} (pid: {pid}, cores: {self._instance.server_settings.cores})")
 
     def _not_now(self, worker: WorkerProcess, error: OSError) -> None:
         log(f"worker {worker.id} cannot be started: {error.strerror}")

@@ -40,7 +40,7 @@ from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
 from .fifo import MasterFifo
-from .front import FORWARDING, front
+from .front import FORWARDING, Front, front
 from .handover import Handover, Launch, Socket
 from .hooks import Hooks
 from .output import replace_output
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ..server.listener import Listener
     from ..server.loader import Mount
     from ..server.routes.engine import Routes
+    from ..server.settings import ServerSettings
     from ..server.tls import Pems, TLSContext
     from ..shared.signaltable import SignalTable
     from .addresses import Address
@@ -110,6 +111,15 @@ def _again(instance: Instance) -> None:
         log(f"geuwsgi: cannot execute {instance.launch.argv[0]}: {error.strerror}")
 
 
+def _understand(config: Config) -> tuple[settings.ProcessSettings, ServerSettings, Hooks, Optional[Front]]:
+    """What a configuration means, all of it, before anything is done: a reload asks this first, since afterwards there is no way back.
+
+    Raises:
+        ConfigError: values that do not go together.
+    """
+    return settings.process_settings(config), settings.server_settings(config), Hooks(config), front(config)
+
+
 def _keep_what_is_there() -> None:
     """What was imported stays: no garbage collection looks at it again, nor writes to memory that workers share.
 
@@ -142,6 +152,7 @@ class Instance:
     Attributes:
         config: what was asked for.
         settings: the part of it that concerns processes.
+        server_settings: the part of it that concerns the server of each worker.
         hooks: what is to be done when.
         launch: how to do it again.
         inherited: what the image before a reload has left; empty at first.
@@ -158,22 +169,18 @@ class Instance:
         signals: the signal framework; None without a master that the application may know of.
         old_signals: the file of the table that the workers of before a reload have; -1 without.
         scoreboard: what the workers are doing.
-        cores: requests that a worker serves at once.
         front: the backends that requests are forwarded to, if some are.
         pems: the files of certificates; None without.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.settings = settings.process_settings(config)
+        self.settings, self.server_settings, self.hooks, self.front = _understand(config)
         self.launch = Launch()
-        self.hooks = Hooks(config)
         self.inherited = handover.take(os.environ) or Handover()
-        self.front = front(config)
         self.failed = False
         self.failed_files: list[str] = []
         self.interrupted = 0
-        self.cores = settings.cores(config)
         self.pems: Optional[Pems] = None
         self._kept_pems = tls.kept(self.inherited.pems)
         self._pems_descriptor = -1
@@ -295,7 +302,7 @@ class Instance:
     def _check_application(self) -> None:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
-        files_only = not asked.need_app and (rules.static_settings(self.config).any or rules.route_settings(self.config).rules)
+        files_only = not asked.need_app and (self.server_settings.static.any or rules.route_settings(self.config).rules)
         front_only = not asked.need_app and all(listener.forwards or listener.tells for listener in self.listeners)
         if self.routes is not None and all(listener.forwards or listener.tells for listener in self.listeners):
             log("the internal routing has nothing to do: all requests are forwarded, and its rules are for those served here")
@@ -476,6 +483,7 @@ class Instance:
         try:
             os.chdir(self.launch.directory)
             config = load(self.launch.arguments, self.launch.environ)
+            _understand(config)
             if not self.settings.supervised:
                 self._try_certificates(config)
         except (ConfigError, OSError) as error:

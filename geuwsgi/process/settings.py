@@ -23,7 +23,7 @@ from .cronspec import CronSpec, cron_specs
 from .daemonspec import DaemonSpec, daemon_specs
 from .names import Names, names
 from .privileges import Privileges, privileges
-from .rules import pairs, route_settings, static_settings
+from .rules import pairs, static_settings
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -267,7 +267,6 @@ def server_settings(config: Config) -> ServerSettings:
             deflate_threshold=config.get("websockets-deflate-threshold"),
         ),
         static=static_settings(config),
-        routes=route_settings(config),
         server_name=platform.node() or "localhost",
         multiprocess=config.get("processes") > 1,
     )

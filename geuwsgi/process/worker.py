@@ -23,7 +23,7 @@ from ..server.server import Server
 from ..server.static import StaticFiles
 from ..server.threads import ThreadPool, in_threads
 from ..shared import scoreboard as board
-from . import control, environment, limits, settings
+from . import control, environment, limits
 from .autoreload import Modules
 from .ending import EXIT_RELOAD
 from .harakiri import Watch
@@ -60,7 +60,7 @@ class Worker:
         self.id = worker_id
         self.line = line
         self.alone = line < 0
-        self.settings = settings.server_settings(instance.config)
+        self.settings = instance.server_settings
         self.started = time.monotonic()
         self.status = 0
         self._stop = Event()

@@ -215,7 +215,6 @@ class ServerSettings:
         http: see HTTPSettings.
         websocket: see WebSocketSettings.
         static: see StaticSettings.
-        routes: see RouteSettings.
         server_name: SERVER_NAME of the environ: the host's name.
         multiprocess: more than one worker (`wsgi.multiprocess`).
         threads: real threads that run the application (`--threads`); 0 for greenlets.
@@ -229,7 +228,6 @@ class ServerSettings:
     http: HTTPSettings = HTTPSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     static: StaticSettings = StaticSettings()
-    routes: RouteSettings = RouteSettings()
     server_name: str = "localhost"
     multiprocess: bool = False
     threads: int = 0

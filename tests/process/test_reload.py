@@ -166,14 +166,22 @@ class TestNewCode:
 
     def test_a_configuration_that_is_none(self, server: StartServer, app: Path, tmp_path: Path) -> None:
         ini = tmp_path / "x.ini"
-        ini.write_text(f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nmaster = 1\nprocesses = 2\nwsgi-file = {app}\n")
+        text = f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nmaster = 1\nprocesses = 2\nwsgi-file = {app}\n"
+        ini.write_text(text)
         running = server(None, "--ini", str(ini), lasting=3)  # a third worker has a line and a queue
         before = workers(running)
-        ini.write_text(ini.read_text() + "gevent = many\n")
-        running.signal(signal.SIGHUP)
-        running.wait_log(f"geuwsgi: {ini}:6: gevent = many: N must be a whole number\ngeuwsgi: no reload with this configuration")
-        assert workers(running) == before
-        ini.write_text(ini.read_text().replace("many", "7").replace("processes = 2", "processes = 3") + "env = NEW=1\n")
+        for mistake, complaint in (
+            ("gevent = many", "N must be a whole number"),
+            ("cheaper = 2", "must be less than the number of workers (--processes 2)"),  # right by itself, wrong beside another
+            ("forwarded-allow-ips = nginx", "'nginx' is no IP address"),
+            ("hook-post-fork = dance:", "write it as VERB:ARGUMENT"),
+            ("http-to = ftp://x", "backends speak HTTP"),
+        ):
+            ini.write_text(f"{text}{mistake}\n" + ("http = 127.0.0.1:0\n" if mistake.startswith("http") else ""))
+            running.signal(signal.SIGHUP)
+            running.wait_log(f"geuwsgi: {ini}:6: {mistake}: {complaint}")
+            assert workers(running) == before
+        ini.write_text(text.replace("processes = 2", "processes = 3") + "gevent = 7\nenv = NEW=1\n")
         reload(running, 3)
         assert ask_all(running, "uwsgi.cores, uwsgi.numproc, os.environ['NEW']", 3) == [(7, 3, "1")] * 3
 

@@ -278,6 +278,11 @@ class TestFailures:
                 ["--http", ":0", "--wsgi-file", "app.py", "--ready-file", "/gone/ready"],
                 "command line: --ready-file = /gone/ready: the file cannot be written: No such file",
             ),
+            # Not by each worker, again and again.
+            (
+                ["--http", ":0", "--wsgi-file", "app.py", "--master", "--forwarded-allow-ips", "nginx"],
+                "command line: --forwarded-allow-ips = nginx: 'nginx' is no IP address",
+            ),
             (["--http", ":0", "--virtualenv", "/gone"], "/gone: there is no such directory"),
             (["--http", ":0", "--virtualenv", "."], "this is no virtual environment: it has neither pyvenv.cfg nor lib/pythonX.Y"),
             (["--http", ":0", "--virtualenv", "old"], "this environment is for Python 3.4, and geuwsgi runs on 3."),
