@@ -98,18 +98,20 @@ class Program:
         return self.process.wait(deadline)
 
     def kill(self) -> None:
-        """End it and all that it started, whatever their state."""
+        """End it and all that it started, whatever their state. Nobody of them holds a port any more when this returns."""
         # By descent too: Redis and the workers of nginx write their titles over the environment that holds the mark.
         children = []
         if self.process.poll() is None:
             children = psutil.Process(self.pid).children(recursive=True)
             self.process.kill()
-        for process in {*children, *self.relatives()}:
+        everybody = {*children, *self.relatives()}
+        for process in everybody:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
         self.process.wait(10)
+        wait_until(lambda: not any(map(_lives, everybody)), 10, "the end of all that was killed")
 
     def interrupt(self, deadline: float = 20.0) -> tuple[int, float]:
         """Send SIGINT, as Ctrl-C does; the exit status and the seconds that it took."""
@@ -122,3 +124,11 @@ class Program:
             log = self.log
             self.kill()
             raise AssertionError(f"not gone {deadline:g} s after SIGINT:\n{log}") from None
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it has not ended, reaped or not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
