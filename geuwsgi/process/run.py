@@ -24,7 +24,6 @@ import sys
 import time
 import traceback
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Optional
 
 import gevent
@@ -43,6 +42,7 @@ from .fifo import MasterFifo
 from .front import FORWARDING, Front, front
 from .handover import Handover, Launch, Socket
 from .hooks import Hooks
+from .interruption import STOPPING, Interrupted, interrupt
 from .output import replace_output
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ if TYPE_CHECKING:
     from ..shared.signaltable import SignalTable
     from .addresses import Address
     from .channels import Meeting
-
-
-#: The signals that end a start.
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 def run(config: Config) -> int:
@@ -78,7 +74,7 @@ def run(config: Config) -> int:
         status = instance.serve()
     except GeuwsgiError as error:
         _tell(error)
-    except _Interrupted as error:
+    except Interrupted as error:
         log(f"geuwsgi: {signal.Signals(error.number).name} during the start, nothing was served")
         status = 128 + error.number
     except BaseException:  # a mistake of ours: whatever it is, daemons and files do not stay behind
@@ -128,22 +124,6 @@ def _keep_what_is_there() -> None:
     gc.collect()
     if hasattr(gc, "freeze"):  # not on PyPy
         gc.freeze()
-
-
-class _Interrupted(KeyboardInterrupt, SystemExit):
-    """A signal during the start.
-
-    A KeyboardInterrupt, which applications let pass and gevent hands to the main greenlet, and a SystemExit, whose traceback gevent does
-    not print while it does so.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _interrupt(number: int, frame: Optional[FrameType]) -> NoReturn:
-    raise _Interrupted(number)
 
 
 class Instance:
@@ -211,7 +191,7 @@ class Instance:
             AppLoadError: the application cannot be imported.
         """
         for number in STOPPING:
-            signal.signal(number, _interrupt)
+            signal.signal(number, interrupt)
         if not self.inherited.workers:
             self._start()
             return
@@ -222,7 +202,7 @@ class Instance:
             _tell(error)
             self.failed = True
             self.failed_files = re.findall(r'^ *File "([^"]+)", line', getattr(error, "traceback_text", ""), re.MULTILINE)
-        except _Interrupted as error:
+        except Interrupted as error:
             self.failed = True
             self.interrupted = error.number
 
