@@ -173,6 +173,8 @@ def test_redis_goes_away_and_comes_back(
             assert member.hear() == ["meanwhile"]
         sent += 1
         time.sleep(0.05)  # the pace of a game, not a wait
+    for running in (one, other):
+        running.wait_log("channels: Redis is gone")  # who only listens takes four seconds, too
     there[0].call("join", "new")
     if way == "killed":
         private_redis("--port", str(port))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from .logs import absent_lines, unexpected_lines
-from .process import Program
+from .process import Program, ProgramDied
 from .programs import APPS, ROOT, find_debian_uwsgi, find_uwsgi
 from .wait import wait_until
 
@@ -71,7 +71,7 @@ class Geuwsgi(Server):
         lasting: int = 0,
         cwd: Optional[Path] = None,
         env: Optional[Mapping[str, str]] = None,
-        ready: float = 20.0,
+        ready: float = 60.0,
     ) -> None:
         self.expect_log = list(expect_log)
         self.expect_status = expect_status
@@ -83,9 +83,12 @@ class Geuwsgi(Server):
         super().__init__(argv, folder / "server.log", cwd or folder, server_environment(env))
         try:
             wait_until(lambda: self._is_ready(ready_file), ready, "the ready file")
-        except AssertionError:
+        except ProgramDied:
             self.kill()
             raise
+        except AssertionError as error:
+            self.kill()
+            raise AssertionError(f"{error}\n{self.log}") from None
         self.addresses = ready_file.read_text().split()
         self.start_descriptors = self.descriptors()
 
@@ -135,7 +138,7 @@ class UWSGI(Server):
         debian: bool = False,
         cwd: Optional[Path] = None,
         env: Optional[Mapping[str, str]] = None,
-        ready: float = 20.0,
+        ready: float = 60.0,
     ) -> None:
         bind = [] if any(is_binding(argument) for argument in arguments) else ["--http-socket", "127.0.0.1:0"]
         if debian:

@@ -327,7 +327,7 @@ def test_noise(capfd: pytest.CaptureFixture[str]) -> None:
     import random
 
     noise = random.Random(7)
-    with site(echo, http={"headers_timeout": 0.3, "socket_timeout": 0.3, "keepalive": 0.3}) as found:
+    with site(echo, http={"headers_timeout": 1.0, "socket_timeout": 1.0, "keepalive": 1.0}) as found:
         for _ in range(150):
             client = hello(found)
             data = b"".join(
