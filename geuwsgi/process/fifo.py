@@ -40,7 +40,11 @@ class MasterFifo:
             return ""
 
     def choose(self, slot: int) -> bool:
-        """Go over to another pipe; False if there is none of this number."""
+        """Go over to another pipe; False if there is none of this number.
+
+        Raises:
+            ConfigError: it cannot be made or opened; the one before stays.
+        """
         if slot >= len(self._paths):
             return False
         fd = self._open(slot)

@@ -13,7 +13,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from ..errors import AppLoadError
+from ..errors import AppLoadError, ConfigError
 from ..log import log
 from ..shared import scoreboard
 from ..shared.signaltable import SignalTable, minute_of
@@ -29,6 +29,7 @@ from .touch import Touched
 from .worker import INTERRUPT_GRACE, TERMINATE_GRACE
 
 if TYPE_CHECKING:
+    from .fifo import MasterFifo
     from .run import Instance
 
 #: Signals that end the server, SIGTERM unless it is meant as a reload.
@@ -159,7 +160,9 @@ class Master:
             self._look_at_files()
             if self._cheaper is not None and now >= self._second:
                 self._second = now + 1
-                self._change_number(self._cheaper.decide())
+                change = self._cheaper.decide()
+                if change:  # else in cheap mode nobody would watch the doors any more
+                    self._change_number(change)
             asked = self.instance.settings
             self._crew.kill_the_blocked(self._blocked)
             if asked.evil_reload_on_rss or asked.evil_reload_on_as:
@@ -274,17 +277,23 @@ class Master:
         if self.stopping:
             return
         log(f"master-fifo: {letter}")
-        if letter.isdigit() and self._fifo is not None:
-            before = self._fifo.fd
-            if self._fifo.choose(int(letter)):
-                self._poll.unregister(before)
-                self._poll.register(self._fifo.fd, select.POLLIN)
+        try:
+            if letter.isdigit() and self._fifo is not None:
+                self._choose_pipe(self._fifo, int(letter))
+            elif letter in commands:
+                commands[letter]()
             else:
-                log(f"master-fifo: there is no pipe number {letter}")
-        elif letter in commands:
-            commands[letter]()
+                log(f"master-fifo: no command {letter!r}; there are {' '.join(commands)} and the digits")
+        except ConfigError as error:  # a file that cannot be written, a pipe that cannot be opened
+            log(f"geuwsgi: {error}")
+
+    def _choose_pipe(self, fifo: MasterFifo, number: int) -> None:
+        before = fifo.fd
+        if fifo.choose(number):
+            self._poll.unregister(before)
+            self._poll.register(fifo.fd, select.POLLIN)
         else:
-            log(f"master-fifo: no command {letter!r}; there are {' '.join(commands)} and the digits")
+            log(f"master-fifo: there is no pipe number {number}")
 
     def _report(self) -> None:
         crew = self._crew

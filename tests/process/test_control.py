@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Callable
 
@@ -134,7 +135,7 @@ class TestFifo:
         self.send(fifo, "q")
         assert running.wait(20) == 0
 
-    @pytest.mark.parametrize("options", [(), ("--reuse-port",)])
+    @pytest.mark.parametrize("options", [(), ("--reuse-port",), ("--cheaper", "1", "--cheaper-initial", "2", "--cheaper-overload", "60")])
     def test_cheap_mode(self, options: tuple[str, ...], server: StartServer, app: str, tmp_path: Path) -> None:
         fifo = tmp_path / "fifo"
         running = server(None, "--master", "-p", "2", "--wsgi-file", app, "--master-fifo", str(fifo), *options)
@@ -143,12 +144,16 @@ class TestFifo:
             self.send(fifo, "C")
             running.wait_log("cheap mode enabled: waiting for socket connection...")
             number_of_workers(running, 0)
+            if "--cheaper" in options:
+                since = time.monotonic()  # it looks once a second how many there should be
+                wait_until(lambda since=since: time.monotonic() > since + 1.5, 20, "the next look")  # type: ignore[misc]
             assert ask(running, "6 * 7") == 42
         self.send(fifo, "CC+")
         # With sockets of their own all come, and stay: the kernel gives connections to each.
-        number_of_workers(running, 2 if options else 1)
+        own = "--reuse-port" in options
+        number_of_workers(running, 2 if own else 1)
         assert ask(running, "6 * 7") == 42
-        if options:
+        if own:
             self.send(fifo, "-")
             running.wait_log("with reuse-port all workers stay")
             assert [ask(running, "6 * 7") for _ in range(5)] == [42] * 5
@@ -164,6 +169,21 @@ class TestFifo:
         running.wait_log("master-fifo: there is no pipe number 7")
         self.send(second, "Q")
         assert running.wait(20) == 0
+
+    def test_what_cannot_be_done_ends_nothing(self, server: StartServer, app: str, tmp_path: Path) -> None:
+        fifo, pidfile, gone = tmp_path / "fifo", tmp_path / "folder" / "pid", tmp_path / "gone" / "fifo"
+        pidfile.parent.mkdir()
+        running = server(None, "--wsgi-file", app, "--pidfile", str(pidfile), "--master-fifo", str(fifo), "--master-fifo", str(gone))
+        before = workers(running)
+        pidfile.unlink()
+        pidfile.parent.rmdir()
+        self.send(fifo, "P")
+        running.wait_log(f"geuwsgi: command line: --pidfile = {pidfile}: the file cannot be written: No such file or directory")
+        self.send(fifo, "1")
+        running.wait_log(f"geuwsgi: command line: --master-fifo = {gone}: cannot be opened: No such file or directory")
+        self.send(fifo, "s")  # the first pipe is still read
+        running.wait_log("1 of 1 workers")
+        assert workers(running) == before
 
     def test_a_file_that_is_no_pipe(self, run_geuwsgi: Run, app: str, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
