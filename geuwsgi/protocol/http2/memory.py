@@ -11,13 +11,22 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError as H2ProtocolError
 from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError, OversizedHeaderListError
 
 #: Indexed fields of one byte each; 0x80 is none, and 0xff the beginning of a longer one.
 _INDEXED = re.compile(rb"[\x81-\xfe]*")
 
 #: Blocks remembered. They come from clients.
 _MAX = 64
+
+
+class CompressionError(H2ProtocolError):
+    """A header block that cannot be decoded ends the connection (RFC 9113 section 4.3); h2 would call it a PROTOCOL_ERROR."""
+
+    error_code = ErrorCodes.COMPRESSION_ERROR
 
 
 class RememberingEncoder(Encoder):
@@ -57,7 +66,8 @@ class RememberingDecoder(Decoder):
         """As hpack's; what it returns is not to be changed.
 
         Raises:
-            hpack.HPACKError: as hpack's.
+            CompressionError: it cannot be decoded.
+            hpack.OversizedHeaderListError: there is more in it than `max_header_list_size`.
         """
         known = self._known
         found = known.get(data)
@@ -66,7 +76,12 @@ class RememberingDecoder(Decoder):
         indexed = _INDEXED.fullmatch(data)
         if not indexed:
             known.clear()
-        found = super().decode(data, raw)
+        try:
+            found = super().decode(data, raw)
+        except OversizedHeaderListError:
+            raise
+        except (HPACKError, IndexError, TypeError) as error:
+            raise CompressionError(f"a header block that cannot be decoded: {type(error).__name__}") from None
         if indexed and len(known) < _MAX:
             known[data] = found
         return found
