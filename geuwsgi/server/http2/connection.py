@@ -286,6 +286,8 @@ class HTTP2Connection:
             self.output.answer(number, error.status, transport.ended)
             self.guard.refused(self.sweeper.now)
             return
+        if not head.websocket:
+            transport.expected = head.content_length
         self._open += 1
         self._transports[number] = transport
         stream = self.streams[number] = self._stream_class(self, transport, head)
@@ -305,7 +307,16 @@ class HTTP2Connection:
 
     def _on_end(self, event: Any) -> None:
         transport = self._transports.get(event.stream_id)
-        if transport is not None:
+        if transport is None:
+            return
+        if 0 <= transport.expected != transport.received:
+            # RFC 9113 section 8.1.1. h2 sees to it where the last piece is a DATA frame, not where trailers come behind it. A backend that
+            # was told a length which is not kept would take the next request for the rest of this one.
+            log(f"{self._who()}: malformed request: {transport.received} bytes where Content-Length says {transport.expected}")
+            self.output.reset(transport.number, PROTOCOL_ERROR)
+            transport.abort("the request is malformed")
+            self.guard.refused(self.sweeper.now)
+        else:
             transport.end()
 
     def _on_reset(self, event: Any) -> None:

@@ -48,6 +48,7 @@ class StreamTransport:
 
     Attributes:
         ended: the client sends nothing more.
+        expected: bytes that it has to send in all; -1 when it has not said how many. `received`: those that have come.
         over: this side sends nothing more.
         broken: the stream was reset, by either side, or the connection is gone.
         reader: the greenlet that waits for bytes, or None; `writer` the one that waits for room.
@@ -70,6 +71,7 @@ class StreamTransport:
         "_waits_for_turn",
         "broken",
         "ended",
+        "expected",
         "number",
         "on_broken",
         "on_readable",
@@ -77,6 +79,7 @@ class StreamTransport:
         "over",
         "read_deadline",
         "reader",
+        "received",
         "write_deadline",
         "writer",
     )
@@ -94,6 +97,8 @@ class StreamTransport:
         self._waits_for_turn = False
         self._counted = True
         self.ended = False
+        self.expected = -1
+        self.received = 0
         self.over = False
         self.broken = False
         self.reader: Any = None
@@ -109,6 +114,7 @@ class StreamTransport:
     def feed(self, data: bytes, size: int) -> None:
         """Bytes have come: `data`, which took `size` bytes of the window."""
         if data:
+            self.received += len(data)
             self._pieces.append(data)
             self._tell_reader()
         if size > len(data):

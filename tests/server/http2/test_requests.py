@@ -312,6 +312,22 @@ def test_trailers_are_let_pass() -> None:
         assert client.answer(number).body == b"POST / abc"
 
 
+@pytest.mark.parametrize("data", [b"", b"abc"])
+def test_trailers_behind_less_than_was_promised(data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who hands the request on has told the length to the next server."""
+    with site(echo) as found:
+        client = found.connect()
+        number = client.ask("/", "POST", [("content-length", "9")], end=False)
+        client.send(number, data)
+        client.send_head(number, [("x-checksum", "1")])
+        assert client.answer(number).reset == 1
+        other = client.ask("/", "POST", [("content-length", "3")], end=False)
+        client.send(other, b"abc")
+        client.send_head(other, [("x-checksum", "1")])
+        assert client.answer(other).body == b"POST / abc"
+    assert f"127.0.0.1: malformed request: {len(data)} bytes where Content-Length says 9" in capfd.readouterr().err.splitlines()
+
+
 def test_the_client_resets_a_stream(capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[str] = []
 
