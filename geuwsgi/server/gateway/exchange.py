@@ -86,6 +86,7 @@ class _Exchange:
         "spooled",
         "sweeper",
         "uploader",
+        "whole",
     )
 
     def __init__(self, request: Request, pool: Pool) -> None:
@@ -104,6 +105,8 @@ class _Exchange:
         self.spooled: Any = None
         #: What ended the upload before its end.
         self.failure: Optional[BaseException] = None
+        #: The request has been sent to its end.
+        self.whole = False
         #: The piece of the response that comes next is the last one.
         self.ended = False
 
@@ -220,6 +223,7 @@ class _Exchange:
             self.backend = backend
             backend.counts[ACTIVE] += 1
             backend.counts[HITS] += 1
+            self.whole = payload is None
             if payload is not None:
                 link.hurry()
                 self._upload(link, payload)
@@ -291,6 +295,7 @@ class _Exchange:
                 if body.ended:
                     data = next(payload, None)
                     if data is None:
+                        self.whole = True
                         return
                     link.send(data)
         except BackendError:
@@ -301,6 +306,7 @@ class _Exchange:
         try:
             for data in payload:
                 link.send(data)
+            self.whole = True
         except BackendError:
             pass  # it takes no more: its response, or its end, says why
         except GreenletExit:
@@ -449,8 +455,8 @@ class _Exchange:
                 raise BackendError(f"{self._name} has closed the connection in the middle of a chunked response")
 
     def _done(self, link: Link, head: ResponseHead, clean: bool) -> None:
-        """The response is there as a whole: the connection may serve another request."""
-        if clean and link.backend.http and head.keep_alive and self.uploader is None and self.failure is None:
+        """The response is there as a whole: the connection may serve another request, unless it would be read as the rest of this one."""
+        if clean and link.backend.http and head.keep_alive and self.whole and self.failure is None:
             self.link = None
             self.pool.keep(link)
 

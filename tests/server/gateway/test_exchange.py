@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
+
+from geuwsgi.server.gateway.link import BackendError, Link
+from tests.server.serving import wait_for
 
 from .fronting import Backends, Peer, fronting
 
@@ -235,6 +239,38 @@ def test_answer_before_the_end_of_the_body(backends: Backends) -> None:
         assert client.until(b"hello").endswith(b"\r\n\r\nhello")
         client.send(b"world")
         assert client.exactly(5) == b"world"
+
+
+def test_connection_on_which_a_request_was_cut_short_is_not_kept(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next request would be read as the rest of this one."""
+    cut = gevent.event.Event()
+    send = Link.send
+
+    def send_less(link: Link, data: Any) -> None:
+        if data == b"world":
+            cut.set()
+            raise BackendError("the backend has taken nothing for a while")
+        send(link, data)
+
+    def handle(peer: Peer) -> None:
+        posted = peer.head().startswith(b"POST")
+        if posted:
+            peer.take(5)
+            cut.wait(20)
+        peer.send(OK + b"Content-Length: 2\r\n\r\nok")
+        if posted:
+            assert peer.rest() == b""
+
+    monkeypatch.setattr(Link, "send", send_less)
+    backend = backends(handle)
+    with fronting("http://" + backend.address) as front:
+        client = front.connect()
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+        wait_for(lambda: backend.connections == 1)
+        client.send(b"world")
+        assert client.answer().body == b"ok"
+        assert front.ask("/next").body == b"ok"
+    assert backend.connections == 2
 
 
 @pytest.mark.parametrize("scheme", ["", "http://"])
