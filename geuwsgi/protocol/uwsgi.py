@@ -194,7 +194,8 @@ class PacketParser(HeadParser):
         protocol = environ["SERVER_PROTOCOL"] = get("SERVER_PROTOCOL") or "HTTP/1.0"
         self.http11 = protocol != "HTTP/1.0"
         # What is written to the log.
-        if _CONTROL.search(environ["REQUEST_URI"] + protocol + environ["REMOTE_ADDR"] + get("REMOTE_USER", "")):
+        logged = environ["REQUEST_URI"] + protocol + environ["REMOTE_ADDR"] + get("REMOTE_USER", "") + get("HTTP_X_FORWARDED_FOR", "")
+        if _CONTROL.search(logged):
             raise HTTPError(BAD_REQUEST, "control characters in a uwsgi packet")
 
     def _locate(self, environ: dict[str, Any]) -> None:

@@ -195,6 +195,7 @@ def test_other_packets() -> None:
         (packet(0, encode_vars({**NGINX, "REQUEST_URI": "/a\nb"})), 400, "control characters"),
         (packet(0, encode_vars({**NGINX, "REMOTE_ADDR": "1\x7f"})), 400, "control characters"),
         (packet(0, encode_vars({"REQUEST_METHOD": "GET", "QUERY_STRING": "\n"})), 400, "control characters"),
+        (packet(0, encode_vars({**NGINX, "HTTP_X_FORWARDED_FOR": "1.2.3.4\nline"})), 400, "control characters"),
         (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "-1"})), 400, "CONTENT_LENGTH '-1'"),
         (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "1 "})), 400, "CONTENT_LENGTH '1 '"),
         (packet(0, encode_vars({**NGINX, "CONTENT_LENGTH": "9" * 300})), 400, "CONTENT_LENGTH '9999"),
