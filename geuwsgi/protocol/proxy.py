@@ -77,7 +77,8 @@ def _version_1(data: bytes) -> Optional[ProxyHeader]:
     try:
         source, destination = map(ipaddress.ip_address, fields[2:4])
         port, _ = map(_port, fields[4:])
-        if not source.version == destination.version == version:
+        # A zone ("fe80::1%eth0") means something on one machine only, and may be any text.
+        if not source.version == destination.version == version or "%" in fields[2] + fields[3]:
             raise ValueError
     except ValueError:
         raise ProxyError(f"malformed PROXY line {data[:end]!r}") from None

@@ -126,6 +126,8 @@ def _address(entry: str) -> Optional[str]:
         entry = entry[1:].partition("]")[0]
     elif entry.count(":") == 1:
         entry = entry.partition(":")[0]
+    if "%" in entry:
+        return None  # a zone, which means something on one machine only, and may be any text
     try:
         return str(ipaddress.ip_address(entry))
     except ValueError:

@@ -57,6 +57,7 @@ def test_headers(data: bytes, said: tuple[str, int, bool]) -> None:
         b"PROXY TCP4 192.0.2.256 198.51.100.2 1 443\r\n",
         b"PROXY TCP4 2001:db8::1 2001:db8::2 80 443\r\n",
         b"PROXY TCP6 192.0.2.1 198.51.100.2 80 443\r\n",
+        b"PROXY TCP6 fe80::1%eth0 2001:db8::2 80 443\r\n",
         b"PROXY UDP4 192.0.2.1 198.51.100.2 80 443\r\n",
         b"PROXY TCP4 192.0.2.1 198.51.100.2 80 443\nGET",
         b"PROXY UNKNOWN " + b"x" * 93,

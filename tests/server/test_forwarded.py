@@ -76,6 +76,7 @@ def test_what_is_no_list_of_addresses(text: str) -> None:
         ("nonsense, 10.0.0.3", "10.0.0.3"),
         ("203.0.113.7, nonsense", "10.0.0.1"),
         ("unknown", "10.0.0.1"),
+        ("fe80::1%any text", "10.0.0.1"),
         ("", "10.0.0.1"),
         (" , ", "10.0.0.1"),
     ],
