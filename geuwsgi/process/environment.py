@@ -58,6 +58,15 @@ def redirect_log(path: str, source: Optional[str] = None, option: str = "logto")
     originals.close(fd)
 
 
+def logs_to(path: str) -> bool:
+    """Whether standard output and standard error lead to this file already, as they do after a reload."""
+    try:
+        wanted = os.stat(path)
+        return all(os.path.samestat(wanted, os.fstat(fd)) for fd in (1, 2))
+    except OSError:
+        return False
+
+
 def raise_descriptor_limit() -> None:
     """Let this process open as many descriptors as the system permits: each websocket is one, and the usual soft limit is 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -38,6 +38,17 @@ def write_atomically(path: str, text: str, option: str, source: Optional[str] = 
         raise _unwritable(error, option, path, source) from None
 
 
+def write_pid(path: str, option: str, source: Optional[str] = None) -> None:
+    """Write the id of this process, unless it stands there already: after a reload, which may not be allowed to write it again (`--uid`).
+
+    Raises:
+        ConfigError: as `write_atomically`.
+    """
+    text = f"{os.getpid()}\n"
+    if not (_is_ours(path) and _holds(path, text)):
+        write_atomically(path, text, option, source)
+
+
 def remove(paths: Iterable[str]) -> None:
     """Remove files at the end (`--vacuum`); one that is gone already is no error."""
     for path in paths:
@@ -61,6 +72,14 @@ def forget(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
+
+
+def _holds(path: str, text: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(len(text) + 1) == text
+    except OSError:
+        return False
 
 
 def _is_ours(path: str) -> bool:

@@ -71,7 +71,7 @@ class Privileges:
             self._try("uid", self.uid, lambda: os.setuid(self.uid or 0))
 
     def own(self, paths: Iterable[str]) -> None:
-        """Give unix sockets away (`--chown-socket`).
+        """Give unix sockets away (`--chown-socket`). Not those that were given away before a reload: who runs it may not do so again.
 
         Raises:
             ConfigError: the system refuses.
@@ -80,10 +80,22 @@ class Privileges:
             return
         for path in paths:
             try:
+                found = os.stat(path)
+                if all(wanted in (-1, has) for wanted, has in zip(self.owner, (found.st_uid, found.st_gid))):
+                    continue
                 os.chown(path, *self.owner)
             except OSError as error:
                 message = f"{path} cannot be given away: {error.strerror}"
                 raise ConfigError(message, "chown-socket", None, self.sources.get("chown-socket")) from None
+
+    def hand(self, fd: int) -> None:
+        """Give an open file to whom the server runs as, who opens it again in a reload.
+
+        Raises:
+            ConfigError: the system refuses.
+        """
+        if self.uid is not None and os.geteuid() == 0:
+            self._try("uid", self.uid, lambda: os.chown(fd, self.uid or 0, -1 if self.gid is None else self.gid))
 
     def _set_group(self) -> None:
         assert self.gid is not None
@@ -115,6 +127,9 @@ def privileges(config: Config) -> Privileges:
     groups = tuple(_group(config, "add-gid", name) for name in config.get("add-gid"))
     gid = _group(config, "gid", config.get("gid")) if config.get("gid") else None
     no_groups = config.get("no-initgroups") or groups
+    for option in ("add-gid", "no-initgroups") if gid is None else ():
+        if config.get(option):
+            config.warnings.append(f"{option} ({config.source(option)}) has no effect: as in uWSGI, groups change only with gid")
     owner = None
     if config.get("chown-socket"):
         user, _, group = config.get("chown-socket").partition(":")

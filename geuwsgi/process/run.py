@@ -24,7 +24,7 @@ import sys
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn, Optional
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
 import gevent
 from gevent import get_hub, monkey
@@ -230,9 +230,10 @@ class Instance:
         self.routes = rules.compiled(self.config, settings.gateway_settings(self.config), self.settings.master)
         self._listen()
         self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
-        self.write_pidfile()
+        self._insist(self.write_pidfile)
         if self.settings.master_fifo:
             self.fifo = MasterFifo(self.settings.master_fifo, self.config.source("master-fifo") or "")
+            self.settings.privileges.hand(self.fifo.fd)
         self._change_user()
         self.daemons.want(self.settings.daemons)
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
@@ -320,7 +321,7 @@ class Instance:
         self._daemonize()
         if asked.logto:
             self.logto = os.path.abspath(asked.logto)
-            environment.redirect_log(self.logto, config.source("logto"))
+            self._redirect_log("logto")
         replace_output()
         environment.raise_descriptor_limit()
         if asked.chdir and not asked.privileges.chroot:
@@ -331,17 +332,30 @@ class Instance:
         sys.argv[:] = ["uwsgi"]  # as in uWSGI: our options are none of the application's
 
     def _daemonize(self) -> None:
-        config, asked = self.config, self.settings
-        again = bool(self.inherited.sockets)
-        for option, given in (("daemonize", asked.daemonize), ("daemonize2", asked.daemonize2)):
-            if given:
-                self.logto = log_path(given, option, config.source(option))
-        if again and self.logto:
-            environment.redirect_log(self.logto, config.source("daemonize"), "daemonize")
-        elif asked.daemonize:
-            daemonize(self.logto, "daemonize", config.source("daemonize"))
-        elif asked.daemonize2:
-            self._daemonizing = Daemonizing(self.logto, config.source("daemonize2"))
+        option = "daemonize" if self.settings.daemonize else "daemonize2" if self.settings.daemonize2 else ""
+        if not option:
+            return
+        source = self.config.source(option)
+        self.logto = log_path(self.config.get(option), option, source)
+        if self.inherited.reloads:
+            self._redirect_log(option)
+        elif option == "daemonize":
+            daemonize(self.logto, option, source)
+        else:
+            self._daemonizing = Daemonizing(self.logto, source)
+
+    def _redirect_log(self, option: str) -> None:
+        if not (self.inherited.reloads and environment.logs_to(self.logto)):
+            self._insist(lambda: environment.redirect_log(self.logto, self.config.source(option), option))
+
+    def _insist(self, write: Callable[[], None]) -> None:
+        """Write what a start cannot do without. A reload can: its user may not be allowed to, or the disk is full by now."""
+        try:
+            write()
+        except ConfigError as error:
+            if not self.inherited.reloads:
+                raise
+            log(f"geuwsgi: {error}")
 
     def _listen(self) -> None:
         from ..server.listener import open_listener, systemd_listeners
@@ -489,7 +503,7 @@ class Instance:
         """Write the pidfile."""
         # After the sockets: the second start of a running server fails there and leaves the first one's pidfile alone.
         if self.pidfile:
-            files.write_atomically(self.pidfile, f"{os.getpid()}\n", "pidfile", self.config.source("pidfile"))
+            files.write_pid(self.pidfile, "pidfile", self.config.source("pidfile"))
 
     def serve(self) -> int:
         """Serve until a signal ends it; the exit status.
@@ -540,12 +554,12 @@ class Instance:
         """Tell people and tools that connections are being answered, and where."""
         self.announced = True
         if self.safe_pidfile:
-            files.write_atomically(self.safe_pidfile, f"{os.getpid()}\n", "safe-pidfile", self.config.source("safe-pidfile"))
+            self._insist(lambda: files.write_pid(self.safe_pidfile, "safe-pidfile", self.config.source("safe-pidfile")))
         where = ", ".join(listener.url for listener in self.listeners)
         log(f"geuwsgi {__version__} serving {where}")
         if self.ready_file:
             text = "".join((listener.path or listener.address) + "\n" for listener in self.listeners)
-            files.write_atomically(self.ready_file, text, "ready-file", self.config.source("ready-file"))
+            self._insist(lambda: files.write_atomically(self.ready_file, text, "ready-file", self.config.source("ready-file")))
 
     def tidy(self) -> None:
         """Undo the start, as far as it got."""

@@ -25,6 +25,18 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     assert path.read_bytes() == b"/run/\xff.sock\n"
 
 
+def test_a_pid_that_stands_there_already(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    for text in (None, "1\n", f"{os.getpid()}", f"{os.getpid()}\n\n"):
+        if text is not None:
+            path.write_text(text)
+        files.write_pid(str(path), "pidfile")
+        assert path.read_text() == f"{os.getpid()}\n"
+    written = path.stat()
+    files.write_pid(str(path), "pidfile")
+    assert path.stat().st_ino == written.st_ino
+
+
 @pytest.mark.parametrize("where", ["gone/pid", "folder"])
 def test_what_cannot_be_written(tmp_path: Path, where: str) -> None:
     (tmp_path / "folder").mkdir()

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,10 @@ import psutil
 import pytest
 import requests
 
+from geuwsgi.config.config import load
+from geuwsgi.process.privileges import privileges
 from tests.harness.process import Program
+from tests.harness.programs import ROOT
 from tests.harness.servers import Geuwsgi, server_environment
 from tests.harness.wait import wait_until
 
@@ -55,16 +59,26 @@ def open_server(folder: Path) -> Iterator[StartServer]:
         server.finish()
 
 
-def may_execute(user: str) -> bool:
-    """Whether a user may run this very Python: one below /root may not."""
+def interpreter_for(user: str) -> str:
+    """A Python that a user may run, with gevent and this source tree: not one below /root. "" without one."""
 
     def become() -> None:
         os.setuid(pwd.getpwnam(user).pw_uid)
 
-    try:
-        return subprocess.run([sys.executable, "-c", ""], preexec_fn=become, check=False).returncode == 0
-    except OSError:
-        return False
+    for candidate in (sys.executable, "/usr/bin/python3"):
+        try:
+            tried = subprocess.run(
+                [candidate, "-c", "import gevent, geuwsgi.process.run"], preexec_fn=become, env=FOR_EVERYBODY, cwd="/", check=False
+            )
+        except OSError:
+            continue
+        if not tried.returncode:
+            return candidate
+    return ""
+
+
+#: Where such a Python finds the packages of this one.
+FOR_EVERYBODY = {"PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("platlib")]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class TestUsers:
@@ -88,15 +102,45 @@ class TestUsers:
         assert f"setgid() to {NOBODY.pw_gid}\nsetuid() to {NOBODY.pw_uid}\n" in log.read_text()
 
     @needs_root
-    def test_a_reload_as_somebody(self, open_server: StartServer) -> None:
+    def test_a_reload_as_somebody(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who may not write the files of before, nor give sockets away, does not need to."""
+        interpreter = interpreter_for("nobody")
+        if not interpreter:
+            pytest.skip("nobody may run a Python with gevent")
+        monkeypatch.setenv("GEUWSGI_INTERPRETER", interpreter)
+        private = folder / "private"
+        private.mkdir()
+        options = ["--wsgi-file", "app.py", "--uid", "nobody", "--gid", str(NOBODY.pw_gid), "--http-socket", "127.0.0.1:0"]
+        options += ["--pidfile", "private/pid", "--logto", "private/log", "--master-fifo", "private/fifo"]
+        options += ["--http-socket", "private/sock", "--chown-socket", "daemon:daemon"]
+        running = Geuwsgi(folder, None, "--master", *options, cwd=folder, env=FOR_EVERYBODY)
+        try:
+            before = workers(running)
+            for _ in range(2):
+                with open(private / "fifo", "w") as fifo:
+                    fifo.write("r")
+                before = other_workers(running, before, 1)
+            assert ask(running, "os.getuid()") == NOBODY.pw_uid
+            assert (private / "pid").read_text() == f"{running.pid}\n"
+            log = (private / "log").read_text()
+            assert log.count("gracefully (RE)spawned") == 2
+            assert "cannot be" not in log
+        finally:
+            running.finish()
+
+    @needs_root
+    def test_a_reload_of_who_may_not_run_python(self, open_server: StartServer) -> None:
+        if interpreter_for("nobody") == sys.executable:
+            pytest.skip("nobody may run this Python")
         running = open_server("--master", "--wsgi-file", "app.py", "--uid", "nobody", "--gid", str(NOBODY.pw_gid))
-        before = workers(running)
         running.signal(signal.SIGHUP)
-        if may_execute("nobody"):
-            other_workers(running, before, 1)
-        else:
-            running.wait_log(f"cannot execute {sys.executable}: Permission denied; no reload, the workers go on")
+        running.wait_log(f"cannot execute {sys.executable}: Permission denied; no reload, the workers go on")
         assert ask(running, "os.getuid()") == NOBODY.pw_uid
+
+    def test_groups_without_a_group(self) -> None:
+        config = load(["--uid", "0", "--add-gid", "0"], {})
+        assert privileges(config).groups == (0,)
+        assert config.warnings == ["add-gid (command line) has no effect: as in uWSGI, groups change only with gid"]
 
     @pytest.mark.parametrize(
         ("arguments", "complaint"),

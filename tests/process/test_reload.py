@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import time
@@ -184,6 +185,22 @@ class TestNewCode:
         ini.write_text(text.replace("processes = 2", "processes = 3") + "gevent = 7\nenv = NEW=1\n")
         reload(running, 3)
         assert ask_all(running, "uwsgi.cores, uwsgi.numproc, os.environ['NEW']", 3) == [(7, 3, "1")] * 3
+
+    @pytest.mark.parametrize("log", [False, True], ids=["pid", "log"])
+    def test_files_that_cannot_be_written_any_more(self, server: StartServer, app: Path, tmp_path: Path, log: bool) -> None:
+        folder = tmp_path / "files"
+        folder.mkdir()
+        names = ["logto"] if log else ["pidfile", "safe-pidfile"]
+        running = server(None, "--master", "--wsgi-file", str(app), *(f"--{name}={folder / name}" for name in names), lasting=2 * log)
+        before = workers(running)
+        shutil.rmtree(folder)
+        running.signal(signal.SIGHUP)
+        other_workers(running, before, 1)
+        if not log:
+            for name in names:
+                running.wait_log(
+                    f"geuwsgi: command line: --{name} = {folder / name}: the file cannot be written: No such file or directory"
+                )
 
     def test_addresses_that_come_and_go(self, server: StartServer, app: Path, tmp_path: Path) -> None:
         ini = tmp_path / "x.ini"
