@@ -82,9 +82,7 @@ class Listener:
 
     def served_as(self, other: Listener) -> Listener:
         """This socket, with the same done there as with another one."""
-        return replace(
-            self, protocol=other.protocol, proxied=other.proxied, forwards=other.forwards, tls=other.tls, to_https=other.to_https
-        )
+        return replace(other, sock=self.sock, address=self.address, host=self.host, port=self.port, path=self.path, number=self.number)
 
     @property
     def bound_by_us(self) -> bool:

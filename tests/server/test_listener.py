@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -81,6 +82,15 @@ def test_the_socket_is_ready_for_gevent_and_not_inherited(listen: Open) -> None:
     assert not os.get_blocking(listener.sock.fileno())
     assert not os.get_inheritable(listener.sock.fileno())
     assert listener.sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+
+
+def test_a_socket_of_another_worker_is_served_alike(listen: Open) -> None:
+    """Whatever there is to be done: all fields but those that say where it is."""
+    own, other = listen("127.0.0.1:0"), listen("127.0.0.1:0")
+    told = replace(other, forwards=True, tells=True, protocol="uwsgi", proxied=True, to_https="443")
+    served = own.served_as(told)
+    assert served == replace(told, sock=own.sock, address=own.address, port=own.port)
+    assert served.sock is own.sock
 
 
 @pytest.mark.parametrize(
