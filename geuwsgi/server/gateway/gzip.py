@@ -59,7 +59,7 @@ def adapt(headers: list[tuple[str, str]], compress: bool) -> list[tuple[str, str
     for name, value in headers:
         lower = name.lower()
         if lower == "vary":
-            vary = value
+            vary = f"{vary}, {value}" if vary else value
             continue
         if compress and lower in ("content-length", "accept-ranges"):
             continue

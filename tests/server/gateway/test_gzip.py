@@ -53,6 +53,8 @@ def test_wanted(text: bytes, auto: bool, everything: bool) -> None:
 def test_headers() -> None:
     given = [("ETag", '"x"'), ("Content-Length", "5"), ("Vary", "Cookie")]
     assert adapt(given, True) == [("ETag", 'W/"x"'), ("Vary", "Cookie, Accept-Encoding"), ("Content-Encoding", "gzip")]
+    several = [("Vary", "Cookie"), ("X", "y"), ("vary", "Origin")]
+    assert adapt(several, False) == [("X", "y"), ("Vary", "Cookie, Origin, Accept-Encoding")]
     assert adapt(given, False) == [("ETag", '"x"'), ("Content-Length", "5"), ("Vary", "Cookie, Accept-Encoding")]
 
 
