@@ -25,15 +25,13 @@ from . import https, proxied
 from .connection import HTTPConnection
 from .packets import UwsgiConnection
 from .redirect import RedirectingConnection
+from .transport import EXHAUSTED
 
 if TYPE_CHECKING:
     from .listener import Listener
     from .server import Server
 
-#: `accept` fails with these until somebody closes something: trying again at once would only burn the processor.
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-#: Seconds to wait then.
+#: Seconds until the next try when the system is exhausted: until somebody closes something it would only burn the processor.
 ACCEPT_PAUSE = 0.5
 
 #: Seconds for which a worker that has more connections leaves one to the others.
@@ -180,7 +178,7 @@ class Acceptor(StreamServer):
         except OSError as error:
             if error.errno == errno.ECONNABORTED:
                 return None
-            if error.errno not in _EXHAUSTED:
+            if error.errno not in EXHAUSTED:
                 raise
             if not self._exhausted:
                 self._exhausted = True

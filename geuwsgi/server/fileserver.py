@@ -22,6 +22,7 @@ from ..log import log
 from ..protocol.head import decimal
 from .head import http_date
 from .settings import StaticSettings
+from .transport import EXHAUSTED
 
 Headers = list[tuple[str, str]]
 
@@ -201,8 +202,12 @@ def _codings(accepted: str) -> dict[str, bool]:
 
 def _refuse(path: str, error: OSError, start_response: Any) -> Iterable[bytes]:
     log(f"static file {path} cannot be opened: {error.strerror}")
-    body, kind = (b"Forbidden", "403 Forbidden") if error.errno in (errno.EACCES, errno.EPERM) else (b"Not Found", "404 Not Found")
-    start_response(kind, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    if error.errno in (errno.EACCES, errno.EPERM):
+        status = "403 Forbidden"
+    else:
+        status = "503 Service Unavailable" if error.errno in EXHAUSTED else "404 Not Found"
+    body = status[4:].encode()
+    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 
 

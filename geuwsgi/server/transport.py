@@ -6,6 +6,7 @@ few times a second instead: a request pays for an attribute, not for a timer.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket as stdlib_socket
@@ -31,6 +32,9 @@ LINGER_BYTES = 1024 * 1024
 #: The event of a peer that has closed, where the system tells (Linux).
 _HANG_UP: int = getattr(select, "POLLRDHUP", 0)
 _poll: Any = get_original("select", "poll") if _HANG_UP else None
+
+#: What the system says when it has no descriptor or memory to give, which is nobody's fault at the other end.
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 REQUEST_TIMEOUT = "408 Request Timeout"
 

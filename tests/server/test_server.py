@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import socket
 import time
 from typing import Any
@@ -17,6 +15,7 @@ from geuwsgi.server.request import find_request
 from geuwsgi.server.server import Server
 from geuwsgi.server.settings import ServerSettings
 from geuwsgi.server.upgrade import accept
+from tests.harness.exhaustion import no_descriptors
 from tests.harness.leaks import LeakCheck
 from tests.server.serving import PLAIN, Client, serving, wait_for
 
@@ -198,21 +197,13 @@ def test_open_websockets_are_told_goodbye(capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_running_out_of_descriptors_neither_spins_nor_floods_the_log(capfd: pytest.CaptureFixture[str]) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    fillers: list[int] = []
     seen: list[str] = []
     with serving(hello) as server:
         # Sockets first, so that only the server's side has none left.
         first = server.connect()
         first.ask()
         waiting = [socket.socket() for _ in range(3)]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
-        try:
-            while True:
-                try:
-                    fillers.append(os.dup(0))
-                except OSError:
-                    break
+        with no_descriptors():
             for sock in waiting:
                 sock.setblocking(False)
                 sock.connect_ex(server.listener.sock.getsockname())
@@ -221,10 +212,6 @@ def test_running_out_of_descriptors_neither_spins_nor_floods_the_log(capfd: pyte
             gevent.sleep(0.3)
             assert time.process_time() - used < 0.2
             assert first.ask().body == b"hello"
-        finally:
-            for fd in fillers:
-                os.close(fd)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         wait_for(lambda: len(server.server.connections) == 4, "the waiting connections to be accepted")
         for sock in waiting:
             sock.close()

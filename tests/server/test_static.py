@@ -16,6 +16,7 @@ from geuwsgi.server.loader import Mount
 from geuwsgi.server.routing import application_for
 from geuwsgi.server.settings import Expiry, StaticSettings
 from geuwsgi.server.static import StaticFiles
+from tests.harness.exhaustion import no_descriptors
 from tests.server.serving import serving
 
 WHEN = 1_700_000_000
@@ -349,6 +350,14 @@ def test_a_file_without_permission(get: Get, tree: Path) -> None:
     answer = get("/s/a.txt")
     assert answer is not None
     assert answer.status == "403 Forbidden"
+
+
+def test_a_file_for_which_no_descriptor_is_left(get: Get) -> None:
+    """Not 404, which says that it is gone, and may be remembered."""
+    with no_descriptors():
+        answer = get("/s/a.txt")
+    assert answer is not None
+    assert (answer.status, answer.body) == ("503 Service Unavailable", b"Service Unavailable")
 
 
 def serve(tree: Path, path: str, settings: dict[str, Any], **headers: str) -> Optional[Answer]:

@@ -20,7 +20,7 @@ from ..stream import SocketStream
 from ..transport import ClientError, TimedOut
 from . import gzip
 from .backend import ACTIVE, HITS
-from .link import BackendError, Link, Unreachable, connect
+from .link import UNAVAILABLE, BackendError, Link, Unreachable, connect
 from .tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .pool import Pool
 
-UNAVAILABLE = "503 Service Unavailable"
 BAD_GATEWAY = "502 Bad Gateway"
 NO_ROOM = "507 Insufficient Storage"
 GATEWAY_TIMEOUT = "504 Gateway Timeout"

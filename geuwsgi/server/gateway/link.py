@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import gevent
 from gevent.monkey import get_original
 
-from ...errors import ProtocolError
-from ..transport import TimedOut, Waiting
+from ...errors import HTTPError, ProtocolError
+from ..transport import EXHAUSTED, TimedOut, Waiting
 
 if TYPE_CHECKING:
     from ..transport import Sweeper
     from .backend import Backend
+
+UNAVAILABLE = "503 Service Unavailable"
 
 #: Bytes asked of the kernel at once.
 READ_SIZE = 65536
@@ -187,6 +189,7 @@ def connect(backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout:
 
     Raises:
         Unreachable: there is nobody. That may also be told by the first `send`.
+        HTTPError: 503 when this side has no descriptor left, for which no backend is to blame.
     """
     try:
         targets = backend.targets()
@@ -195,7 +198,13 @@ def connect(backend: Backend, sweeper: Sweeper, timeout: float, connect_timeout:
     last: Optional[Unreachable] = None
     several = len(targets) > 1
     for family, address in targets:
-        native = _native_socket(family, _KIND)
+        try:
+            native = _native_socket(family, _KIND)
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise HTTPError(UNAVAILABLE, f"no connection to {backend.name} can be made: {reason(error)}") from None
+            last = Unreachable(f"{backend.name}: {reason(error)}")  # a system without IPv6
+            continue
         if not getattr(stdlib_socket, "SOCK_NONBLOCK", 0):
             native.setblocking(False)
         try:

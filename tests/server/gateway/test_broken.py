@@ -12,6 +12,8 @@ import gevent.event
 import pytest
 
 from geuwsgi.server.gateway import exchange
+from geuwsgi.server.gateway.backend import FAILURES
+from tests.harness.exhaustion import no_descriptors
 from tests.server.serving import Client, wait_for
 
 from .fronting import Backends, Peer, fronting
@@ -119,6 +121,20 @@ def test_nobody_there(backends: Backends, capfd: pytest.CaptureFixture[str]) -> 
     first, *rest = lines(capfd)
     assert first == f"backend {address}: Connection refused: left alone for 30 seconds, as far as there are others"
     assert rest == [f"127.0.0.1: GET /: 503 Service Unavailable: no backend can be reached: {address}: Connection refused"] * 2
+
+
+def test_no_descriptor_for_a_connection(backends: Backends, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is no backend's fault, so none is left alone for it."""
+    backend = backends(http(OK + b"Content-Length: 2\r\nConnection: close\r\n\r\nok"))
+    with fronting("http://" + backend.address) as front:
+        client = front.connect()
+        assert client.ask("/x").body == b"ok"
+        with no_descriptors():
+            assert client.ask("/x").code == 503
+        assert client.ask("/x").body == b"ok"
+        assert front.server.front.backends[0].counts[FAILURES] == 0
+    what = f"no connection to http://{backend.address} can be made: Too many open files"
+    assert lines(capfd) == [f"127.0.0.1: GET /x: 503 Service Unavailable: {what}"]
 
 
 def test_takes_nothing_of_a_body(backends: Backends, capfd: pytest.CaptureFixture[str]) -> None:
