@@ -20,10 +20,15 @@ _FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")
 
 
 class HandshakeError(WebSocketError):
-    """The request cannot become a websocket; nothing has been sent."""
+    """The request cannot become a websocket; nothing has been sent.
 
-    def __init__(self, reason: str) -> None:
+    Attributes:
+        status: what to answer where it is the client's doing and the application has nothing to say about it; else "".
+    """
+
+    def __init__(self, reason: str, status: str = "") -> None:
         super().__init__(1002, reason)
+        self.status = status
 
 
 def accept_value(key: str) -> str:
@@ -89,7 +94,7 @@ def response_head(
     """
     key = key or environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
     if not key:
-        raise HandshakeError("no Sec-WebSocket-Key")
+        raise HandshakeError("no Sec-WebSocket-Key", "426 Upgrade Required")
     if not _FIELD_VALUE.match(key):
         raise HandshakeError("the key has characters that cannot stand in a header")
     origin = origin or environ.get("HTTP_ORIGIN") or "*"

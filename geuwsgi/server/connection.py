@@ -12,6 +12,7 @@ from greenlet import GreenletExit
 
 from ..errors import ConnectionClosed, HTTPError
 from ..log import log
+from ..protocol.handshake import HandshakeError
 from ..protocol.http import HTTP2Preface, RequestParser
 from .body import NO_BODY, Body
 from .head import date_line
@@ -384,6 +385,8 @@ class HTTPConnection:
                 self._log_traceback(request, error)
             return
         cause = error if isinstance(error, (ClientError, HTTPError)) else error.__cause__
+        if isinstance(cause, HandshakeError) and cause.status:
+            cause = HTTPError(cause.status, cause.reason)
         if isinstance(cause, (ClientError, HTTPError)):
             # The client's doing: a line, no traceback.
             status = cause.status

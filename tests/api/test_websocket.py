@@ -220,6 +220,21 @@ def test_without_a_handshake() -> None:
         assert server.ask("/").body == b"ok"
 
 
+def test_what_asks_for_no_websocket(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is the client's doing: a status that says what is wanted, and no traceback."""
+
+    def application(environ: Any, start_response: Any) -> Any:
+        uwsgi.websocket_handshake()
+
+    with serving(application) as server:
+        client = server.connect()
+        for _ in range(2):
+            answer = client.ask("/chat")
+            assert (answer.code, answer.headers["upgrade"], answer.headers["sec-websocket-version"]) == (426, "websocket", "13")
+    said = [line for line in capfd.readouterr().err.splitlines() if "=> generated" not in line]
+    assert said == ["127.0.0.1: GET /chat: 426 Upgrade Required: no Sec-WebSocket-Key"] * 2
+
+
 # -- whose websocket it is
 
 
