@@ -21,7 +21,8 @@ _YES = frozenset(("true", "on", "yes", "1", ""))
 
 #: Arguments in which a semicolon is nothing that looks like a comment.
 _COMMANDS = (
-    *("COMMAND", "PIDFILE COMMAND", "FILE COMMAND", "ACTION", "FILE ACTION", "KEYS", "KEY=VALUE", "NAME=VALUE"),
+    *("COMMAND", "PIDFILE COMMAND", "FILE COMMAND", "WHEN COMMAND", "KEYS COMMAND", "CODE"),
+    *("ACTION", "FILE ACTION", "KEYS", "KEY=VALUE", "NAME=VALUE"),
     *("REGEXP ACTION", "CONDITION ACTION", "STATUS ACTION", "NAME: VALUE"),
 )
 

@@ -13,6 +13,7 @@ from typing import Any, Optional
 import pytest
 
 from geuwsgi.config.config import Config, load
+from geuwsgi.config.options import OPTIONS, Option
 from geuwsgi.errors import ConfigError
 from tests.harness.programs import find_uwsgi
 from tests.harness.wait import wait_until
@@ -172,6 +173,13 @@ def test_comment_behind_a_text(tmp_path: Path) -> None:
     assert asked.get("chdir") == "/srv ; here"
     assert asked.get("gevent") == 5
     assert asked.warnings == ["x.ini:2: chdir: comments stand on lines of their own, so '/srv ; here' is taken whole, as uWSGI does"]
+
+
+@pytest.mark.parametrize(
+    "option", [option for option in OPTIONS if "COMMAND" in option.metavar or "ACTION" in option.metavar], ids=lambda option: option.name
+)
+def test_no_comment_in_a_command(tmp_path: Path, option: Option) -> None:
+    assert from_ini(tmp_path, f"{option.name} = cd / ; true # here\n").warnings == []
 
 
 def test_what_has_no_effect_is_said(tmp_path: Path) -> None:
