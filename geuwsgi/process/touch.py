@@ -35,6 +35,14 @@ def signature(path: str) -> Signature:
         if not os.path.isdir(path):
             return found.st_mtime_ns, found.st_size, found.st_ino
         with os.scandir(path) as entries:
-            return (found.st_mtime_ns, *sorted((entry.name, entry.stat().st_mtime_ns) for entry in entries))
+            return (found.st_mtime_ns, *sorted((entry.name, _changed(entry)) for entry in entries))
     except OSError:
         return None
+
+
+def _changed(entry: os.DirEntry[str]) -> int:
+    """When what a link leads to has changed; the link itself where that is nothing, as editors make them for a lock."""
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:
+        return entry.stat(follow_symlinks=False).st_mtime_ns
