@@ -48,10 +48,10 @@ class SmartDaemon:
         try:
             with open(self.spec.pidfile, encoding="ascii", errors="replace") as file:
                 pid = int(file.read())
-            os.kill(pid, 0)
-        except (OSError, ValueError, OverflowError) as error:
-            return pid if isinstance(error, PermissionError) else None
-        return None if _is_zombie(pid) else pid
+        except (OSError, ValueError):
+            return None
+        # 0 and less would be the server's own process group, or everybody.
+        return pid if pid > 0 and _lives(pid) and not _is_zombie(pid) else None
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it runs."""
@@ -69,6 +69,13 @@ class SmartDaemon:
         if self.spec.daemonize:
             argv = ["/bin/sh", "-c", _BACKGROUND, "sh", self.spec.command]
         originals.start_program(argv, before=self.spec.enter)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return originals.exists(pid)
+    except OverflowError:
+        return False
 
 
 def _is_zombie(pid: int) -> bool:

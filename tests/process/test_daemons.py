@@ -8,16 +8,21 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import psutil
 import pytest
 
+from geuwsgi.process.daemonspec import DaemonSpec
+from geuwsgi.process.smart import SmartDaemon
 from tests.harness.programs import find_program
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
 
 StartServer = Callable[..., Geuwsgi]
+
+#: For writing only, to root as well.
+UNREADABLE = Path("/proc/sys/vm/compact_memory")
 
 APP = "blocking_echo.py"
 
@@ -208,6 +213,20 @@ class TestSmartDaemons:
         os.kill(first, signal.SIGKILL)
         running.wait_log("respawning")
         wait_until(lambda: int(pidfile.read_text() or first) != first, 20, "another one")
+
+    @pytest.mark.parametrize("text", ["", "x", "0", "-1", "99999999999999999999", None])
+    def test_what_is_no_process(self, tmp_path: Path, text: Optional[str]) -> None:
+        """Nor one that may not be read, where the server has become somebody else."""
+        path = tmp_path / "pid"
+        if text is None:
+            path = UNREADABLE
+            with pytest.raises(PermissionError):
+                path.read_bytes()
+        else:
+            path.write_text(text)
+        daemon = SmartDaemon(DaemonSpec("", "true", pidfile=str(path)))
+        assert daemon.pid() is None
+        daemon.signal(signal.SIGTERM)  # to nobody
 
     def test_a_command_is_missing(self, run_geuwsgi: Callable[..., Any]) -> None:
         result = run_geuwsgi("--http", "127.0.0.1:0", "--smart-attach-daemon", "/tmp/pid")
