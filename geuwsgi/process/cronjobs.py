@@ -59,6 +59,8 @@ class CronJobs:
         """Start what is due, and kill what has had its time."""
         now = time.time()
         for job in self._jobs:
+            for pid in [pid for pid in job.running if not originals.exists(pid)]:
+                self.reaped(pid, 0)  # while the application was imported, which took its exit status
             for pid, started in job.running.items():
                 if job.spec.harakiri and now - started >= job.spec.harakiri:
                     self._kill(job, pid)

@@ -14,6 +14,7 @@ import pytest
 
 from geuwsgi.config.config import load
 from geuwsgi.errors import ConfigError
+from geuwsgi.process.cronjobs import CronJobs
 from geuwsgi.process.cronspec import CronSpec, cron_specs
 from tests.harness.servers import Geuwsgi
 from tests.harness.wait import wait_until
@@ -86,6 +87,19 @@ def test_they_run(server: StartServer, app: Path) -> None:
     running.wait_log(f'command "exec sleep 100" running with pid {unique} exited after ')
     # They are not the server's to end when it ends, and each minute begins with new ones.
     wait_until(lambda: not still_running(running) and time.time() % 60 < 55, 30, "the end of those that run, in the middle of a minute")
+
+
+def test_an_end_that_nobody_has_seen(capfd: pytest.CaptureFixture[str]) -> None:
+    """A reload imports the application, whose own programs make gevent collect the exit status of all."""
+    spec = CronSpec("sleep 0", (-1, -1, -1, -1, -1), unique=True)
+    ended = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(ended, 0)
+    jobs = CronJobs([spec], int(time.time() // 60), [(spec.command, ended, time.time())])
+    jobs.tick()
+    for _, pid, _ in jobs.running():  # a minute has begun
+        assert pid != ended
+        os.waitpid(pid, 0)
+    assert f'[uwsgi-cron] command "sleep 0" running with pid {ended} exited after 0 second(s)' in capfd.readouterr().err
 
 
 def still_running(server: Geuwsgi) -> set[str]:
