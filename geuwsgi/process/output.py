@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -19,13 +20,19 @@ class _Output(io.FileIO):
     def write(self, data: Any, /) -> int:
         try:
             if self._lost:
-                super().write(f"{self._lost} writes to this log were lost: {self._reason}\n".encode())
+                self._write(f"{self._lost} writes to this log were lost: {self._reason}\n".encode())
                 self._lost = 0
-            return super().write(data)
+            return self._write(data)
         except OSError as error:
             self._lost += 1
             self._reason = os.strerror(error.errno or 0)
             return memoryview(data).nbytes
+
+    def _write(self, data: Any) -> int:
+        written: Any = super().write(data)
+        if written is None:  # somebody has made the pipe non-blocking, and it is full
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return int(written)
 
 
 def open_output(fd: int, encoding: str) -> io.TextIOWrapper:

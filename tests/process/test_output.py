@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Callable
 
@@ -27,6 +28,29 @@ def test_a_full_disk_costs_what_was_printed_and_nothing_else(tmp_path: Path) -> 
         os.close(log)
     text = "2 writes to this log were lost: No space left on device\nthree é \\udcff\nfour\n"
     assert (tmp_path / "log").read_text("utf-8") == text
+
+
+def test_a_pipe_that_does_not_block() -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        stream = open_output(write, "utf-8")
+        with suppress(BlockingIOError):
+            while True:
+                os.write(write, b"\n" * 4096)
+        print("one", file=stream)
+        print("two", file=stream)
+        os.read(read, 8192)  # somebody reads again
+        print("three", file=stream)
+        os.close(write)
+        write = -1
+        with open(read, "rb") as file:
+            text = file.read().lstrip(b"\n")
+    finally:
+        if write >= 0:
+            os.close(write)
+            os.close(read)
+    assert text == b"2 writes to this log were lost: Resource temporarily unavailable\nthree\n"
 
 
 def test_an_application_that_prints_goes_on(server: Callable[..., Geuwsgi], tmp_path: Path) -> None:
