@@ -181,7 +181,7 @@ def test_redis_goes_away_and_comes_back(
     else:
         program.signal(signal.SIGCONT)
     for running in (one, other):
-        running.wait_log("channels: Redis is back", 15)
+        running.wait_log("channels: Redis is back")
         assert running.log.count("channels: Redis is gone") == 1
     wait_until(lambda: here[0].call("count", "room") == 4, 20, "both are subscribed again")
     lost = here[0].call("channels")["room"]["lost"]
@@ -207,7 +207,7 @@ def test_redis_comes_after_the_server(start: StartServer, members: Connect, priv
     heard_by_all(room, ["local"])
     running.wait_log("channels: Redis is not there")
     private_redis("--port", str(port))
-    running.wait_log("channels: Redis is back", 15)
+    running.wait_log("channels: Redis is back")
     wait_until(lambda: publish(url, "room", "remote") == 1, 20, "subscribed")
     heard_by_all(room, ["remote"])
 

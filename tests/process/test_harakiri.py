@@ -20,7 +20,7 @@ from .probing import PROBE, ask, other_workers, workers
 StartServer = Callable[..., Geuwsgi]
 
 #: What a request that was ended leaves in the log.
-ENDED = r"Harakiri: the request has taken \d\.\d seconds"
+ENDED = r"Harakiri: the request has taken \d+\.\d seconds"
 
 
 @pytest.fixture

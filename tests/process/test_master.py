@@ -165,7 +165,7 @@ class TestDeaths:
                 try:
                     requests.get(running.url, params="1", timeout=10)
                     answered[0] += 1
-                except requests.ConnectionError as error:
+                except requests.RequestException as error:
                     if "refused" in str(error):
                         refused.append(str(error))
 
