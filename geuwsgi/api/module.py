@@ -32,7 +32,6 @@ from ..shared import scoreboard as board
 from ..shared.scoreboard import Scoreboard
 from ..shared.sharedarea import SharedArea
 from . import async_, channel, context, files, lock, logging, network, process, remotesignal, request, sharedarea, signal, websocket
-from .magic import magic_table
 from .procname import set_process_title
 from .signal import SignalLink
 from .state import App, ModuleSettings, RunningServer, state
@@ -106,7 +105,7 @@ def _values(settings: ModuleSettings) -> dict[str, Any]:
         "hostname": settings.hostname,
         "is_a_reload": settings.is_a_reload,
         "loop": settings.loop,
-        "magic_table": magic_table(state.started_on, settings.magic),
+        "magic_table": {letter: value for letter, value in settings.magic.items() if value},
         "numproc": settings.numproc,
         "opt": dict(settings.opt),
         "sockets": list(settings.sockets),

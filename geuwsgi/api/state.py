@@ -37,7 +37,7 @@ class ModuleSettings:
         worker_id: 1..n in a worker, 0 while still in the master.
         is_a_reload: this is not the first start.
         locks: user locks besides number 0 (`--locks`).
-        magic: placeholders of the configuration file for `uwsgi.magic_table`, such as {b"n": b"bombertab"}.
+        magic: the placeholders of configuration files, `uwsgi.magic_table`: {b"n": b"bombertab", ...}; empty ones are left out there.
     """
 
     opt: Mapping[str, Any] = field(default_factory=dict)

@@ -72,14 +72,10 @@ def addresses(config: Config) -> tuple[Address, ...]:
         for index, written in enumerate(config.get(option)):
             source = config.source(option, index)
             address = shared.resolve(written, option, source)
-            if config.get("abstract-socket") and _is_file(address):
-                address = "@" + address
             spoken = speaks or protocol
             found.append(Address(option, address, source, spoken, option in proxied and spoken == "http"))
     for port in tls.ports(config):
         address = shared.resolve(port.address, port.option, port.source)
-        if config.get("abstract-socket") and _is_file(address):
-            address = "@" + address
         found.append(Address(port.option, address, port.source, "http", port.option in proxied, port.tls, port.to_https))
     if config.get("http-stats") and config.get("http-to"):
         found.append(Address("http-stats", config.get("http-stats"), config.source("http-stats")))
@@ -103,7 +99,7 @@ def _is_file(address: str) -> bool:
 
 
 class _Shared:
-    """The addresses of `--shared-socket`. In uWSGI they are bound before the user is changed, as all are here."""
+    """Finds addresses, those of `--shared-socket` by their number. In uWSGI they are bound before the user is changed, as all are here."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -111,9 +107,11 @@ class _Shared:
         self._used: set[int] = set()
 
     def resolve(self, written: str, option: str, source: Optional[str]) -> str:
-        """ "=0" -> the first one; other addresses as they are."""
-        if not written.startswith("="):
-            return written
+        """ "=0" -> the first one; other addresses as they are, but for `--abstract-socket`."""
+        address = self._find(written, option, source) if written.startswith("=") else written
+        return "@" + address if self._config.get("abstract-socket") and _is_file(address) else address
+
+    def _find(self, written: str, option: str, source: Optional[str]) -> str:
         number = written[1:]
         if not number.isdigit() or int(number) >= len(self._addresses):
             raise ConfigError(f"there is no shared-socket with the number {number!r}, they count from 0", option, written, source)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 from ..log import log
 from .filewrapper import FileWrapper
 from .head import Head, date_line
-from .transport import ClientError
 
 if TYPE_CHECKING:
     from .connection import HTTPConnection
@@ -433,8 +432,3 @@ class Response:
         request.header_count = len(lines) - 1
         request.header_bytes = len(encoded)
         return encoded
-
-
-def is_client_error(error: BaseException) -> bool:
-    """Whether an exception only says that the client has left, which is nobody's bug."""
-    return isinstance(error, ClientError) or (isinstance(error, OSError) and isinstance(error.__cause__, ClientError))

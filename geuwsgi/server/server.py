@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import gevent
 
+from .. import EMULATED_UWSGI
 from ..log import log
 from .acceptor import Acceptor, ConnectionGreenlet, Share
 from .accesslog import AccessLog
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from .settings import ServerSettings
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-#: The emulated release, as uwsgi.version in the environ.
-UWSGI_VERSION = b"2.0.31"
 
 #: Websockets told to go each second when a worker retires, at least.
 DISMISSALS = 200
@@ -250,7 +248,7 @@ class Server:
             "wsgi.run_once": False,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
-            "uwsgi.version": UWSGI_VERSION,
+            "uwsgi.version": EMULATED_UWSGI.encode(),
             "uwsgi.node": settings.server_name.encode("utf-8", "surrogateescape"),
             **secure,
             **self.environ_extra,

@@ -22,9 +22,8 @@ from .output import QUANTUM
 if TYPE_CHECKING:
     from .connection import HTTP2Connection
 
-#: The window of a stream that nobody reads yet: the protocol's default, so that a connection's streams together hold a few megabytes.
-INITIAL_WINDOW = 65535
-#: What is added once its reader has taken so much that there may be more to come.
+#: What is added to the window of a stream once its reader has taken so much that there may be more to come. Until then it is the protocol's
+#: default, so that a connection's streams together hold a few megabytes.
 WINDOW_RAISE = 192 * 1024
 #: Bytes read by the application after which the window is opened by as many.
 CREDIT = 32 * 1024
