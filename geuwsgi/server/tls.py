@@ -319,6 +319,8 @@ def _load_pair(context: ssl.SSLContext, cert: str, key: str, pems: Pems) -> None
         if error.reason == "KEY_VALUES_MISMATCH":
             raise Unusable(f"the key in {key} does not belong to the certificate in {cert}") from None
         raise Unusable(f"OpenSSL cannot use {cert} with {key}: {error.reason or error}") from None
+    except OSError as error:  # gone since, or no room for the temporary one
+        raise Unusable(f"{cert} and {key} cannot be given to OpenSSL: {error.strerror or error}") from None
 
 
 class _Encrypted(Exception):

@@ -60,6 +60,17 @@ def test_what_was_read_once_is_kept(tmp_path: Path, capfd: pytest.CaptureFixture
     assert after.kept == before.kept
 
 
+def test_no_place_for_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a full disk, or below a root directory without one for temporary files."""
+    cert, key = certificates().issue("kept", "kept.test", folder=tmp_path)
+    before = Pems()
+    make_context(CertificateSettings(cert, key), before)
+    os.unlink(key)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(Unusable, match=f"^{cert} and {key} cannot be given to OpenSSL: No such file or directory"):
+        make_context(CertificateSettings(cert, key), Pems(before.kept))
+
+
 def test_new_files_are_read_again_and_bad_ones_are_not(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     cert, key = certificates().issue("fresh", "fresh.test", folder=tmp_path)
     pems = Pems()
