@@ -471,15 +471,16 @@ class Instance:
     def may_reload(self) -> bool:
         """Whether the configuration, as it is now, is one; if not the log says why.
 
-        With a master the workers of before go on when certificates cannot be used; without one nobody would be left to do so.
+        With a master the workers of before go on when certificates or rules cannot be used; without one nobody would be left to do so.
         """
         directory = os.getcwd()
         try:
             os.chdir(self.launch.directory)
             config = load(self.launch.arguments, self.launch.environ)
-            _understand(config)
+            asked, *_ = _understand(config)
             if not self.settings.supervised:
                 self._try_certificates(config)
+                rules.compiled(config, settings.gateway_settings(config), asked.master)
         except (ConfigError, OSError) as error:
             log(f"geuwsgi: {error}\ngeuwsgi: no reload with this configuration, everything goes on as before")
             return False

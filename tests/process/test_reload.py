@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
 
 import psutil
 import pytest
@@ -353,11 +353,15 @@ class TestWithoutAMaster:
             wait_until(lambda number=number: running.log.count("geuwsgi 0.1.0 serving") == 3 + number, 20, "the new image")
             assert ask(running, "1") == 1
 
-    def test_a_configuration_that_is_none(self, server: StartServer, app: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("mistake", [None, "route = ^/x dance:"])
+    def test_a_configuration_that_is_none(self, server: StartServer, app: Path, tmp_path: Path, mistake: Optional[str]) -> None:
         ini = tmp_path / "x.ini"
         ini.write_text(f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nwsgi-file = {app}\n")
         running = server(None, "--ini", str(ini))
-        ini.unlink()
+        if mistake is None:
+            ini.unlink()
+        else:
+            ini.write_text(ini.read_text() + mistake)
         running.signal(signal.SIGHUP)
         running.wait_log("no reload with this configuration, everything goes on as before")
         assert ask(running, "os.getpid()") == running.pid
