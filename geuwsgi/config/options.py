@@ -385,7 +385,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="ADDRESS",
         aliases=("http-stats-server", "http-ss"),
     ),
-    Option("http-quiet", "str", "do not log backends that cannot be reached", "Router", "YES"),
+    Option("http-quiet", "flag", "do not log backends that cannot be reached", "Router", "YES", default=False),
     # Websockets
     Option(
         "websockets-ping-freq",

@@ -31,6 +31,7 @@ _REFINING = {
     "http-gracetime": "",
     "http-connect-timeout": "no backend is connected to, requests are served here",
     "http-chunked-input": "chunked request bodies are read in any case",
+    "http-raw-body": "whatever comes is for the application that is served here",
     "http-stats": "",
     "http-quiet": "",
 }
@@ -152,7 +153,7 @@ def front(config: Config) -> Optional[Front]:
             raw_body=config.get("http-raw-body"),
             auto_gzip=config.get("http-auto-gzip"),
             gzip=config.get("http-gzip"),
-            quiet=bool(config.get("http-quiet")),
+            quiet=config.get("http-quiet"),
             variables=(("UWSGI_ROUTER", "http"), *_variables(config)),
         ),
         board=shared_words(2 * config.get("processes") * COUNTS * (len(config.get("http-to")) + len(config.get("http-fallback")))),

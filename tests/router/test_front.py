@@ -11,6 +11,8 @@ from typing import Any, Callable
 import pytest
 import requests
 
+from geuwsgi.config.config import load
+from geuwsgi.process import front as process
 from tests.harness.backends import Backend
 from tests.harness.certificates import certificates
 from tests.harness.clients import client_factory
@@ -186,6 +188,14 @@ def test_what_cannot_be(run_geuwsgi: Callable[..., Any], arguments: tuple[str, .
 
 
 def test_what_does_nothing_is_said(server: Callable[..., Any]) -> None:
-    running = server(APP, "--http", "127.0.0.1:0", "--http-modifier1", "7", "--http-processes", "4")
+    running = server(APP, "--http", "127.0.0.1:0", "--http-modifier1", "7", "--http-processes", "4", "--http-raw-body")
     assert "http-modifier1 (command line) has no effect: there is no http-to" in running.log
     assert "http-processes (command line) has no effect: each worker forwards what it accepts" in running.log
+    assert "http-raw-body (command line) has no effect: whatever comes is for the application that is served here" in running.log
+
+
+@pytest.mark.parametrize(("word", "quiet"), [("yes", True), ("1", True), ("no", False), ("false", False)])
+def test_a_word_for_quiet(word: str, quiet: bool) -> None:
+    asked = process.front(load(["--http", ":0", "--http-to", ":1", "--http-quiet", word], {}))
+    assert asked is not None
+    assert asked.settings.quiet is quiet
