@@ -107,7 +107,7 @@ def uwsgi_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def run_geuwsgi(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run geuwsgi to its end, for starts that fail and options that print: `.returncode`, `.stdout`, `.stderr`."""
 
-    def run(*arguments: str, deadline: float = 20.0, **options: Any) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, deadline: float = 60.0, **options: Any) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **server_environment(options.pop("env", None))}
         options.setdefault("cwd", tmp_path)
         argv = [sys.executable, "-m", "geuwsgi", *arguments]
