@@ -393,7 +393,11 @@ def _monkey_patch(config: Config) -> bool:
     Raises:
         ConfigError: not patching does not go together with what else was asked for.
     """
-    wanted: bool = not threads(config) or config.get("gevent-monkey-patch") or config.get("gevent-early-monkey-patch")
+    names = ("gevent-monkey-patch", "gevent-early-monkey-patch")
+    wanted: bool = not threads(config) or any(map(config.get, names))
+    for name in () if threads(config) else names:
+        if config.given(name) and not config.get(name):
+            config.warnings.append(f"{name} ({config.source(name)}) has no effect: without threads the standard library is always patched")
     if not wanted and "redis" in (config.get("channel-backend") or "").partition(":")[0]:
         raise ConfigError(
             "with threads, channels over redis need gevent-monkey-patch too, or they would hold up the worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,17 @@ def test_permissions_of_unix_sockets(argument: str, mode: int) -> None:
 def test_master(arguments: list[str], master: bool) -> None:
     asked = config(*arguments)
     assert settings.process_settings(asked).master is settings.module_settings(asked, []).master is master
+
+
+@pytest.mark.parametrize(("threads", "patched"), [((), True), (("--threads", "2"), False)])
+def test_monkey_patching_switched_off(tmp_path: Path, threads: tuple[str, ...], patched: bool) -> None:
+    """It cannot be but with real threads, and only where it cannot be something is said."""
+    ini = tmp_path / "x.ini"
+    ini.write_text("[uwsgi]\ngevent-monkey-patch = false\n")
+    asked = config("--ini", str(ini), *threads)
+    assert settings.process_settings(asked).monkey_patch is patched
+    said = f"gevent-monkey-patch ({ini}:2) has no effect: without threads the standard library is always patched"
+    assert asked.warnings == ([said] if patched else [])
 
 
 def test_deflate() -> None:
