@@ -12,6 +12,7 @@ from typing import Any
 from gevent import socket as gevent_socket
 
 from ..errors import ChannelError
+from ..log import log
 from . import wire
 from .channel import Message
 
@@ -57,13 +58,35 @@ def listen_path(directory: str, name: str) -> Any:
     """A listening socket under a worker's name.
 
     It gets that name only when it listens: to the others, one that refuses connections is a dead worker's, and is removed.
+
+    Raises:
+        OSError: it cannot be made.
     """
     path = connectable(directory, name)
     listener = gevent_socket.socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM)
-    listener.bind(path + ".new")
-    listener.listen(1024)
-    os.rename(path + ".new", path)
+    try:
+        try:
+            listener.bind(path + ".new")
+        except FileNotFoundError:
+            _make_again(directory)
+            listener.bind(path + ".new")
+        listener.listen(1024)
+        os.rename(path + ".new", path)
+    except BaseException:
+        listener.close()
+        raise
     return listener
+
+
+def _make_again(directory: str) -> None:
+    """Whoever tidies up /tmp has taken it away, which must not keep a worker from starting."""
+    try:
+        os.makedirs(directory, mode=0o700)
+    except FileExistsError:
+        if os.stat(directory).st_uid != os.geteuid():
+            raise  # a stranger was faster
+        return  # another worker was
+    log(f"channels: {directory} was gone and is made anew; workers of before are not reached by new ones: reload them")
 
 
 def others(directory: str, own: str = "") -> list[str]:

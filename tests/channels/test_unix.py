@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,24 @@ def test_the_directory_goes_with_the_server(server: StartServer) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     running.interrupt()
     assert not folder.exists()
+
+
+def test_a_directory_that_somebody_tidies_away(server: StartServer, members: Connect, tmp_path: Path) -> None:
+    meet = tmp_path / "meet"
+    running = server("channels.py", "--master", "--processes", "2", "--channel-backend", f"unix:{meet}")
+    old = spread(members, running, 2)
+    shutil.rmtree(meet)
+    for pid, member in old.items():
+        member.close()
+        os.kill(pid, signal.SIGKILL)
+    running.wait_log(f"channels: {meet} was gone and is made anew; workers of before are not reached by new ones: reload them")
+    wait_until(lambda: meet.exists() and workers(f"unix:{meet}") == 2, 20, "two new workers")
+    assert meet.stat().st_mode & 0o777 == 0o700
+    new = spread(members, running, 2)
+    assert not new.keys() & old.keys()
+    next(iter(new.values())).call("send", "room", "here")
+    for member in new.values():
+        assert member.hear() == ["here"]
 
 
 def test_nobody_there(tmp_path: Path) -> None:
