@@ -386,7 +386,8 @@ class _Exchange:
             headers = gzip.adapt(headers, zipped)
         response.start_response(head.status, headers)
         if self.environ["REQUEST_METHOD"] == "HEAD" or head.code in (204, 304):
-            self._done(link, head, data == b"")
+            # There are backends that send the body all the same, a moment later: it would be read as the answer to somebody else's request.
+            self._done(link, head, not data and head.length <= 0 and not head.chunked)
             return ()
         length = head.length
         if 0 <= length <= len(data) and not zipped:

@@ -159,6 +159,32 @@ def test_head(backends: Backends) -> None:
         assert client.ask("/", "HEAD").code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "said", "connections"),
+    [
+        ("HEAD", OK + b"Content-Length: 5\r\n\r\n", 2),
+        ("HEAD", OK + b"Transfer-Encoding: chunked\r\n\r\n", 2),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 2),
+        ("HEAD", OK + b"Content-Length: 0\r\n\r\n", 1),
+        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 1),
+    ],
+)
+def test_body_that_may_come_where_none_belongs(backends: Backends, method: str, said: bytes, connections: int) -> None:
+    """There are backends that send one, and whoever comes next would take it for his answer."""
+
+    def handle(peer: Peer) -> None:
+        while peer.more():
+            target = peer.head().split()[1]
+            peer.send(said if target == b"/first" else OK + b"Content-Length: 2\r\n\r\nok")
+
+    backend = backends(handle)
+    with fronting("http://" + backend.address) as front:
+        client = front.connect()
+        client.ask("/first", method)
+        assert client.ask("/second").body == b"ok"
+    assert backend.connections == connections
+
+
 def test_early_hints(backends: Backends) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
     with fronting("http://" + backends(http(hints + OK + b"Content-Length: 0\r\n\r\n")).address) as front:
