@@ -143,7 +143,7 @@ def ws(server: StartServer) -> Iterator[Callable[..., Any]]:
 
     opened: list[Any] = []
 
-    def connect(url: str, timeout: float = 10.0, **options: Any) -> Any:
+    def connect(url: str, timeout: float = 20.0, **options: Any) -> Any:
         opened.append(websocket.create_connection(url, timeout=timeout, **options))
         return opened[-1]
 

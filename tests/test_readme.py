@@ -115,11 +115,11 @@ def test_two_tabs_chat(readme_server: Geuwsgi, chromium: Any) -> None:
         chromium.switch_to.new_window("tab")
         chromium.get(readme_server.url + "/")
         tabs.append(chromium.current_window_handle)
-        WebDriverWait(chromium, 10).until(lambda driver: driver.execute_script("return socket.readyState") == 1)
+        WebDriverWait(chromium, 20).until(lambda driver: driver.execute_script("return socket.readyState") == 1)
     chromium.find_element(By.ID, "text").send_keys("hi <i>there</i>\n")
     for tab in tabs:
         chromium.switch_to.window(tab)
-        WebDriverWait(chromium, 10).until(lambda driver: driver.find_element(By.ID, "log").text == "hi <i>there</i>")
+        WebDriverWait(chromium, 20).until(lambda driver: driver.find_element(By.ID, "log").text == "hi <i>there</i>")
         chromium.close()  # going elsewhere would not do: Chromium keeps the page, and its websocket, for the way back
     chromium.switch_to.window(first)
 

@@ -36,7 +36,7 @@ class Tab:
         self.driver.switch_to.window(self.handle)
 
     def until(self, condition: Callable[[], Any]) -> None:
-        WebDriverWait(self.driver, 15).until(lambda driver: condition())
+        WebDriverWait(self.driver, 20).until(lambda driver: condition())
 
     def text(self, selector: str) -> str:
         return str(self.driver.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector))

@@ -411,13 +411,13 @@ def test_the_smallest_game(server: Callable[..., Any], pair: Any) -> None:
     game = server(None, *("--module", "bombertab_demo.minimal", "--http-keepalive=2", "--http-headers-timeout=1", "--http", "127.0.0.1:0"))
     for driver in pair:
         driver.get(game.url + "/")
-        WebDriverWait(driver, 10).until(lambda driver: driver.execute_script("return socket.readyState") == 1)
+        WebDriverWait(driver, 20).until(lambda driver: driver.execute_script("return socket.readyState") == 1)
     for driver in pair:
         driver.execute_script("dispatchEvent(new PointerEvent('pointermove', {clientX: 50, clientY: 60}))")
-    WebDriverWait(pair[0], 10).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 2)
+    WebDriverWait(pair[0], 20).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 2)
     assert pair[0].execute_script("return document.querySelector('i').style.left") == "50px"
     pair[1].execute_script("socket.close()")
-    WebDriverWait(pair[0], 10).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 1)
+    WebDriverWait(pair[0], 20).until(lambda driver: driver.execute_script("return document.querySelectorAll('i').length") == 1)
     pair[0].execute_script("socket.close()")
     for driver in pair:
         driver.get("about:blank")

@@ -20,7 +20,7 @@ class Member:
     """
 
     def __init__(self, url: str) -> None:
-        self.socket = websocket.create_connection(url, timeout=10)
+        self.socket = websocket.create_connection(url, timeout=20)
         self.heard: list[Message] = []
 
     def call(self, name: str, *arguments: Any) -> Any:

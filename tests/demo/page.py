@@ -32,7 +32,7 @@ class Page:
     """
 
     def __init__(self, server: Server, room: str = "", name: str = "Ada", **hello: Any) -> None:
-        self.socket = websocket.create_connection(server.ws_url + "/game", timeout=10)
+        self.socket = websocket.create_connection(server.ws_url + "/game", timeout=20)
         self.told: list[Message] = []
         self.players: dict[int, dict[str, int]] = {}
         self.seats: dict[int, list[Any]] = {}

@@ -32,7 +32,7 @@ class Client(Protocol):
 class WebsocketClientClient:
     """`websocket-client`: plain blocking sockets, which see exactly what is sent."""
 
-    def __init__(self, url: str, timeout: float = 10.0, **options: Any) -> None:
+    def __init__(self, url: str, timeout: float = 20.0, **options: Any) -> None:
         self.socket = websocket.create_connection(url, timeout=timeout, **options)
 
     def text(self, message: str) -> None:
@@ -67,7 +67,7 @@ class WebsocketClientClient:
 class WebsocketsClient:
     """`websockets`, its threaded client: strict about everything that the server sends."""
 
-    def __init__(self, url: str, timeout: float = 10.0, **options: Any) -> None:
+    def __init__(self, url: str, timeout: float = 20.0, **options: Any) -> None:
         self.timeout = timeout
         self._stack = ExitStack()
         connection = websockets.sync.client.connect(url, open_timeout=timeout, close_timeout=2, compression=None, **options)
@@ -106,7 +106,7 @@ CLIENTS: dict[str, Callable[..., Client]] = {"websocket-client": WebsocketClient
 
 
 @contextmanager
-def client_factory(name: str, base_url: str, timeout: float = 10.0) -> Iterator[Callable[..., Client]]:
+def client_factory(name: str, base_url: str, timeout: float = 20.0) -> Iterator[Callable[..., Client]]:
     """A function that connects to one server; all that it opened is closed at the end.
 
     Without a path it takes one that nobody else uses: the applications make a room of it.

@@ -110,8 +110,8 @@ class Program:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        self.process.wait(10)
-        wait_until(lambda: not any(map(_lives, everybody)), 10, "the end of all that was killed")
+        self.process.wait(20)
+        wait_until(lambda: not any(map(_lives, everybody)), 20, "the end of all that was killed")
 
     def interrupt(self, deadline: float = 20.0) -> tuple[int, float]:
         """Send SIGINT, as Ctrl-C does; the exit status and the seconds that it took."""
