@@ -120,6 +120,11 @@ class Crew:
         return self.hiring and any(not worker.ready and not worker.cheap for worker in self.workers)
 
     @property
+    def dying(self) -> bool:
+        """Whether one of the current workers has died young, and its successor does not serve yet: maybe none ever will."""
+        return any(worker.failures and not worker.ready for worker in self.workers)
+
+    @property
     def active(self) -> int:
         """The workers that run or are about to."""
         return sum(not worker.cheap for worker in self.workers)

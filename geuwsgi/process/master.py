@@ -171,6 +171,9 @@ class Master:
             if due is not None:
                 next_time = min(next_time, due)
             self._crons.tick()
+            if self._reload_again and self._crew.dying:
+                self._reload_again = False
+                self._reload()
             if self._router is not None:
                 next_time = min(next_time, self._router.tick(now))
             if self.instance.failed:
@@ -385,7 +388,7 @@ class Master:
         """Begin anew with the same workers; does not return unless it cannot be."""
         if self.stopping:
             return
-        if self._crew.starting and not self.instance.failed:
+        if self._crew.starting and not self._crew.dying and not self.instance.failed:
             self._reload_again = True  # once the present one is through
             return
         launch = self.instance.launch

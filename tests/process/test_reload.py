@@ -143,6 +143,18 @@ class TestNewCode:
         reload(running, 2)
         assert ask_all(running, "version", 2) == [2, 2]
 
+    def test_workers_that_die_at_every_start_are_no_reason_to_wait(self, server: StartServer, app: Path) -> None:
+        running = server(None, "--master", "--wsgi-file", str(app), expect_log=["DAMN ! worker 1 .* died, exit status 3"])
+        before = workers(running)
+        change(app, "uwsgi.post_fork_hook = lambda: os._exit(3)\n")
+        running.signal(signal.SIGHUP)
+        running.wait_log("worker 1 dies at every start (3 times so far)")
+        assert ask(running, "version") == 1
+        change(app)
+        running.signal(signal.SIGHUP)
+        other_workers(running, before, 1)
+        assert ask(running, "version") == 2
+
     def test_a_stop_after_a_failed_reload(self, server: StartServer, app: Path) -> None:
         running = server(None, "--master", "-p", "2", "--wsgi-file", str(app), expect_log=["Traceback.*not_there", "cannot be loaded"])
         change(app, "import not_there\n")
