@@ -89,12 +89,15 @@ class Privileges:
                 raise ConfigError(message, "chown-socket", None, self.sources.get("chown-socket")) from None
 
     def hand(self, fd: int) -> None:
-        """Give an open file to whom the server runs as, who opens it again in a reload.
+        """Give an open file that is root's alone to whom the server runs as, who opens it again in a reload.
+
+        One that was there before, and is made for others too, stays as it is.
 
         Raises:
             ConfigError: the system refuses.
         """
-        if self.uid is not None and os.geteuid() == 0:
+        found = os.stat(fd)
+        if self.uid is not None and os.geteuid() == found.st_uid == 0 and not found.st_mode & 0o077:
             self._try("uid", self.uid, lambda: os.chown(fd, self.uid or 0, -1 if self.gid is None else self.gid))
 
     def _set_group(self) -> None:

@@ -137,6 +137,17 @@ class TestUsers:
         running.wait_log(f"cannot execute {sys.executable}: Permission denied; no reload, the workers go on")
         assert ask(running, "os.getuid()") == NOBODY.pw_uid
 
+    @needs_root
+    def test_what_is_handed_to_the_user(self, folder: Path) -> None:
+        asked = privileges(load(["--uid", "nobody", "--gid", str(NOBODY.pw_gid)], {}))
+        for mode, owner in ((0o600, (NOBODY.pw_uid, NOBODY.pw_gid)), (0o660, (0, 0))):
+            path = folder / f"{mode:o}"
+            path.touch(mode)
+            path.chmod(mode)
+            with open(path) as file:
+                asked.hand(file.fileno())
+            assert (path.stat().st_uid, path.stat().st_gid) == owner
+
     def test_groups_without_a_group(self) -> None:
         config = load(["--uid", "0", "--add-gid", "0"], {})
         assert privileges(config).groups == (0,)
