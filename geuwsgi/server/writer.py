@@ -30,6 +30,10 @@ Item = Union[bytes, bytearray, memoryview]
 #: Small frames are joined up to this many bytes for one system call.
 JOIN_LIMIT = 65536
 
+#: Below this many bytes what waits is put together: an object for each of many tiny frames would be thirty times as large as they are, and
+#: the bounds count bytes.
+SMALL = 1024
+
 #: Messages from this size on are sent without joining header and payload.
 SPLIT_SIZE = 8192
 
@@ -125,10 +129,16 @@ class FrameWriter:
         size = len(frame)
         self.bytes_sent += size
         if self.size or self.corked:
-            if self._outbox is None:
-                self._outbox = deque()
-            self._outbox.append(frame)
             self.size += size
+            outbox = self._outbox
+            if outbox is None:
+                outbox = self._outbox = deque()
+            elif outbox and size < SMALL and type(frame) is bytes:
+                last = outbox[len(outbox) - 1]
+                if type(last) is bytes and len(last) < SMALL:
+                    outbox[len(outbox) - 1] = last + frame
+                    return
+            outbox.append(frame)
             return
         sent = transmit(self._native, self._fd, frame)
         if sent == size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import struct
+import sys
 import time
 import weakref
 from typing import Any
@@ -568,7 +569,8 @@ class Scripted:
 
     Attributes:
         asked: the amounts that were asked for.
-        sent: what was sent, as it was handed over.
+        sent: what was taken, as it was handed over.
+        takes: how much is taken at once.
     """
 
     number = -1
@@ -577,6 +579,7 @@ class Scripted:
         self.native = self
         self.asked: list[int] = []
         self.sent: list[bytes] = []
+        self.takes = sys.maxsize
         self._data = b""
         self._callback: Any = None
 
@@ -591,7 +594,9 @@ class Scripted:
         return data
 
     def transmit(self, data: Any) -> int:
-        self.sent.append(bytes(data))
+        data = bytes(data)[: self.takes]
+        if data:
+            self.sent.append(data)
         return len(data)
 
     def watcher(self, events: int) -> Any:
@@ -625,6 +630,26 @@ def test_pings_that_came_together_are_answered_together() -> None:
         connection = WebSocketConnection(stream, "", WebSocketSettings(), server.server.keepalive)
         stream.come(b"".join(frame(PING, b"%d" % number) for number in range(100)) + close_frame(1000))
         assert stream.sent == [b"".join(b"\x8a%c%d" % (len(str(number)), number) for number in range(100)), b"\x88\x02\x03\xe8"]
+        connection.finish(None)
+        connection.expired()
+
+
+def test_many_small_frames_wait_in_few_pieces() -> None:
+    """Their bytes are bounded, so what an object takes besides must be."""
+    with websockets(echo) as server:
+        stream = Scripted()
+        connection = WebSocketConnection(stream, "", WebSocketSettings(), server.server.keepalive)
+        stream.takes = 0
+        frames = [encode_frame(TEXT, b"%d" % number) for number in range(40_000)]
+        before = sys.getallocatedblocks()
+        for number in range(40_000):
+            connection.writer.send_message(TEXT, b"%d" % number)
+        assert sys.getallocatedblocks() - before < 2000
+        assert connection.writer.size == sum(map(len, frames))
+        stream.takes = 1000
+        while connection.writer.size:
+            connection.writer.uncork()
+        assert b"".join(stream.sent) == b"".join(frames)
         connection.finish(None)
         connection.expired()
 
