@@ -19,6 +19,8 @@ MAX_CHUNK = 1024 * 1024
 #: Bytes of a body that the application has not read which are read and thrown away to keep the connection.
 DRAIN_LIMIT = 64 * 1024
 
+_FOREVER = float("inf")
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -35,7 +37,7 @@ class Body:
         ended: its last byte has left the connection.
     """
 
-    __slots__ = ("_buffer", "_connection", "_decoder", "_expect_continue", "_left", "_pieces", "_position", "chunked", "ended")
+    __slots__ = ("_buffer", "_connection", "_decoder", "_expect_continue", "_left", "_pieces", "_position", "_until", "chunked", "ended")
 
     def __init__(self, connection: HTTPConnection, length: int, expect_continue: bool) -> None:
         self._connection = connection
@@ -48,6 +50,8 @@ class Body:
         self._pieces: list[bytes] = []
         self._buffer = b""
         self._position = 0
+        #: The sweeper's time from which on no more of it is read.
+        self._until = _FOREVER
 
     # -- PEP 3333
 
@@ -198,6 +202,8 @@ class Body:
         if self.oversized:
             return False
         taken = 0
+        # All of it has the time of a head, however slowly its bytes drip in.
+        self._until = self._connection.sweeper.now + self._connection.server.settings.http.headers_timeout
         try:
             data = self._more()
             while data:
@@ -294,6 +300,8 @@ class Body:
 
     def _receive(self, size: int) -> bytes:
         connection = self._connection
+        if connection.sweeper.now > self._until:
+            raise ClientError("the rest of the request body does not come in time")
         if self._expect_continue:
             self._expect_continue = False
             # RFC 9110 section 10.1.1: not once the final response has begun.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import resource
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -244,6 +245,27 @@ def test_a_large_chunked_rest_closes_the_connection() -> None:
         client.send(CHUNKED % b"/" + b"40000\r\n" + b"x" * 0x40000)
         assert client.answer().body == b"'unread'"
         assert client.closed()
+
+
+@pytest.mark.parametrize(
+    "start", [b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n", CHUNKED % b"/" + b"1;"], ids=["length", "chunked"]
+)
+def test_a_rest_that_drips_in_closes_the_connection(start: bytes) -> None:
+    with serving(reading(lambda body: "unread"), http={"headers_timeout": 0.2}) as server:
+        client = server.connect()
+        client.send(start)
+        assert client.answer().body == b"'unread'"
+
+        def drip() -> None:
+            with suppress(OSError):
+                for _ in range(1000):
+                    client.send(b"x")
+                    gevent.sleep(0.02)
+
+        dripping = gevent.spawn(drip)
+        assert client.closed()
+        assert not dripping.dead  # so nothing else has ended it
+        dripping.kill()
 
 
 # -- clients that do not send what they promised
