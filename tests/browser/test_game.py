@@ -274,8 +274,11 @@ def test_a_lost_connection_gets_its_player_back(server: Callable[..., Any], pair
 
 
 def test_a_connection_that_is_silently_dead(server: Callable[..., Any], pair: Any) -> None:
-    """Nobody tells the page: neither FIN nor RST comes. It finds out, and is back in time."""
-    game = server(None, *ARGUMENTS, "--set", "bombertab-back-within=10")
+    """Nobody tells the page: neither FIN nor RST comes. It finds out, and is back in time.
+
+    It has longer than the 10 s of a real game, which a browser that stands still for some of them would spend on that.
+    """
+    game = server(None, *ARGUMENTS, "--set", "bombertab-back-within=30")
     with Network(game.port) as network:
         ada = Player(pair[0], f"http://127.0.0.1:{network.port}", "Ada", "tunnel", "?bots=0")
         grace = Player(pair[1], game.url, "Grace", "tunnel", "?bots=0", hue=130)
