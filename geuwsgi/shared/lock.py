@@ -71,6 +71,8 @@ class UserLocks:
 
     def __init__(self, extra: int = 0) -> None:
         self._locks = [BoundedSemaphore(1) for _ in range(extra + 1)]
+        #: Whether this process has the lock; somebody who waits for another process has the semaphore alone.
+        self._held = [False] * (extra + 1)
         self._file = LockFile()
 
     def lock(self, number: int) -> None:
@@ -89,6 +91,7 @@ class UserLocks:
         except BaseException:
             lock.release()
             raise
+        self._held[number] = True
 
     def unlock(self, number: int) -> None:
         """Free the lock.
@@ -97,7 +100,8 @@ class UserLocks:
             IndexError: there is no such lock.
         """
         lock = self._get(number)
-        if lock.locked():
+        if self._held[number]:
+            self._held[number] = False
             self._file.free(number)
             lock.release()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import gevent
 import pytest
 
@@ -61,3 +63,39 @@ def test_a_killed_waiter_does_not_take_it() -> None:
     waiter.kill()
     locks.unlock(0)
     assert not locks.is_locked(0)
+
+
+def test_what_another_process_has_is_unlocked_by_nobody_here() -> None:
+    locks = UserLocks()
+    tell, hear = os.pipe()[::-1]
+    child = os.fork()
+    if not child:
+        locks.lock(0)
+        os.write(tell, b"x")
+        gevent.sleep(60)
+        os._exit(0)
+    os.read(hear, 1)
+    inside: list[int] = []
+
+    def enter(number: int) -> None:
+        locks.lock(0)
+        inside.append(number)
+
+    waiters = [gevent.spawn(enter, number) for number in range(2)]
+    try:
+        gevent.sleep(0)
+        for _ in range(2):
+            locks.unlock(0)
+            gevent.sleep(0.05)
+        assert inside == []
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        os.close(hear)
+        os.close(tell)
+    gevent.joinall(waiters, timeout=20, count=1)
+    gevent.sleep(0.05)
+    assert len(inside) == 1
+    locks.unlock(0)
+    gevent.joinall(waiters, timeout=20)
+    assert sorted(inside) == [0, 1]
