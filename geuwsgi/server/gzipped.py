@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from .gateway.gzip import GZIP, accepts_gzip, adapt, wanted
 
@@ -64,9 +64,9 @@ class _Response:
         found: bytes = self.compressor.compress(data) + self.compressor.flush(zlib.Z_SYNC_FLUSH)
         return found
 
-    def pieces(self, result: Iterable[bytes]) -> Iterator[bytes]:
+    def pieces(self, result: Union[bytes, Iterable[bytes]]) -> Iterator[bytes]:
         try:
-            for data in result:
+            for data in (result,) if isinstance(result, bytes) else result:
                 # An empty piece is no data, but an occasion for others.
                 yield self._compress(data) if data and self.compressor is not None else data
             if self.compressor is not None:

@@ -167,6 +167,9 @@ class Response:
             Exception: what the application's iterable raises.
         """
         request = self._request
+        if type(result) is bytes:
+            # Taken for a body and not for a series of numbers, as by uWSGI.
+            result = (result,) if result else ()
         if request.websocket is None and not self.head_sent:
             kind = type(result)
             if (kind is list or kind is tuple) and len(result) == 1:

@@ -27,6 +27,11 @@ def streamed(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         yield TEXT[start : start + 100]
 
 
+def bare(environ: dict[str, Any], start_response: Any) -> bytes:
+    start_response("200 OK", ASKING)
+    return TEXT
+
+
 def written(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     write = start_response("200 OK", ASKING)
     write(TEXT[:500])
@@ -34,7 +39,7 @@ def written(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return []
 
 
-@pytest.mark.parametrize("application", [whole, streamed, written])
+@pytest.mark.parametrize("application", [whole, bare, streamed, written])
 def test_compressed(application: Any) -> None:
     with serving(Gzipped(application, True, False)) as server:
         client = server.connect()

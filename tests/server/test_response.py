@@ -403,6 +403,20 @@ def test_repeated_headers_stay_apart() -> None:
 # -- exceptions
 
 
+@pytest.mark.parametrize("written", [b"", b"before "])
+def test_bytes_instead_of_a_list_of_them(written: bytes) -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        if written:
+            write(written)
+        return b"hello" if environ["PATH_INFO"] == "/" else b""
+
+    with serving(application) as server:
+        client = server.connect()
+        assert client.ask("/").body == written + b"hello"
+        assert client.ask("/empty").body == written
+
+
 def test_an_exception_is_500_without_details(capfd: pytest.CaptureFixture[str]) -> None:
     def application(environ: Any, start_response: Any) -> Any:
         if environ["PATH_INFO"] == "/started":
