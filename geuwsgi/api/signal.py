@@ -16,6 +16,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from ..log import log
+from ..server import forked
 from ..server.request import find_request
 from ..server.threads import ThreadPool
 from ..shared import scoreboard as board
@@ -249,9 +250,13 @@ def _run(handler: Callable[[int], Any], number: int) -> None:
             _run_in_thread(handler, number)
         else:
             handler(number)
+        if forked.child:
+            forked.end(None)
     except gevent.GreenletExit:
         pass  # the worker ends
-    except BaseException:  # exit() included: a handler has no say over the worker
+    except BaseException as error:  # exit() included: a handler has no say over the worker
+        if forked.child:
+            forked.end(error)
         log(traceback.format_exc().rstrip("\n"))
         log(f"error managing signal {number} on worker {state.worker_id}")
 

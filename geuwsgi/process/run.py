@@ -215,11 +215,13 @@ class Instance:
             monkey.patch_all()
         # Only now: they see the patched standard library.
         from ..api import module
-        from ..server import loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
+        from ..server import forked, loader, routing  # noqa: F401 - all of ours, before --chroot and --uid may put it out of reach
         from . import master, pypy, worker  # noqa: F401
         from .channels import Meeting, import_backend
         from .sharing import shared_areas
 
+        if self.settings.monkey_patch and originals.CAN_FORK:
+            os.fork = forked.hear_of_every_end(os.fork)
         import_backend(self.config)
         log(
             f"*** Starting geuwsgi {__version__} (emulating uWSGI {EMULATED_UWSGI}) on [{time.ctime()}], "

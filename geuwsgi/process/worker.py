@@ -16,6 +16,7 @@ from gevent.hub import get_hub
 
 from ..api import module
 from ..log import log
+from ..server import forked
 from ..server.acceptor import Share
 from ..server.gzipped import Gzipped
 from ..server.routing import application_for
@@ -97,6 +98,7 @@ class Worker:
 
     def run(self) -> int:
         """Serve; returns the exit status when everything that this worker did is over."""
+        forked.watch()
         self._install_signals()
         if not self.alone:
             self._line_watcher = get_hub().loop.io(self.line, 1)
@@ -159,7 +161,9 @@ class Worker:
             try:
                 gevent.wait(events, count=1)
                 return
-            except (SystemExit, KeyboardInterrupt):
+            except (SystemExit, KeyboardInterrupt) as error:
+                if forked.child:
+                    forked.end(error)
                 # gevent hands these from any greenlet to the main one. One that the application spawned has no say over the server.
                 log("a greenlet tried to end the process, still serving\n" + traceback.format_exc().rstrip("\n"))
 

@@ -14,6 +14,7 @@ from ..errors import ConnectionClosed, HTTPError
 from ..log import log
 from ..protocol.handshake import HandshakeError
 from ..protocol.http import HTTP2Preface, RequestParser
+from . import forked
 from .body import NO_BODY, Body
 from .head import date_line
 from .request import Request
@@ -326,15 +327,19 @@ class HTTPConnection:
                 if self.hosts is not None:
                     self.hosts.check(environ)
                 result = server.application(environ, response.start_response)
+                if forked.child:
+                    forked.end(None)
                 try:
                     response.send(result)
                 finally:
                     close = getattr(result, "close", None)
                     if close is not None:
                         close()
-            except (GreenletExit, KeyboardInterrupt):
-                raise  # the server is stopping
             except BaseException as error:  # gevent.Timeout is no Exception, and SystemExit may not end the others
+                if forked.child:
+                    forked.end(error)
+                if isinstance(error, (GreenletExit, KeyboardInterrupt)):
+                    raise  # the server is stopping
                 failure = error
                 self._failed(request, response, error)
         finally:

@@ -22,6 +22,7 @@ import gevent
 from gevent import get_hub, monkey
 from greenlet import getcurrent
 
+from . import forked
 from .body import NO_BODY
 from .filewrapper import FileWrapper
 from .loader import Mount
@@ -199,6 +200,8 @@ class Session:
                     result = function(*arguments)
                 except BaseException as raised:
                     error = raised
+                if forked.child:
+                    forked.end(error)
                 self._tell(_DONE, (error, result))
                 del content, function, arguments, error, result
         finally:
@@ -229,7 +232,7 @@ class ThreadedApplication:
             session.leave()
             raise
         kind = type(result)
-        if result is None or kind is list or kind is tuple or (kind is FileWrapper and result.region() is not None):
+        if result is None or kind is list or kind is tuple or kind is bytes or (kind is FileWrapper and result.region() is not None):
             session.leave()
             return result
         return ThreadedResult(result, session)
