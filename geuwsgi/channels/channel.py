@@ -91,6 +91,7 @@ class Channel:
         blocked: publishers that wait because too many messages do.
         history: the last messages, for whoever joins; None without history.
         known: `history` is complete; otherwise the backend is to be asked.
+        recalled: identities of messages that came into `history` because the backend was asked, and may still come by themselves.
         held: members to be, who wait for the backend; the channel may not be forgotten.
     """
 
@@ -111,6 +112,7 @@ class Channel:
         "name",
         "number",
         "published",
+        "recalled",
         "version",
     )
 
@@ -132,6 +134,7 @@ class Channel:
         self.blocked: Optional[deque[Any]] = None
         self.history: Optional[deque[Message]] = deque(maxlen=history) if history else None
         self.known = False
+        self.recalled: set[bytes] = set()
         self.held = 0
 
     def __len__(self) -> int:

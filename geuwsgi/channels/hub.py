@@ -296,6 +296,9 @@ class ChannelHub:
             channel = self._admit(name)
         except ChannelError:
             return  # another instance, which shares the backend, allows more than this one
+        if message.identity in channel.recalled:
+            channel.recalled.discard(message.identity)  # everybody here has it from the history
+            return
         self._give(channel, message)
 
     def _admit(self, name: str) -> Channel:
@@ -397,8 +400,14 @@ class ChannelHub:
     def _remember(self, channel: Channel, past: list[Message], later: list[Message]) -> None:
         """Keep what was published before this worker heard of it, and then what it has heard itself, each message once."""
         known = {message.identity for message in past}
+        heard = {message.identity for message in channel.history or ()}
         later = [message for message in later if not message.identity or message.identity not in known]
         channel.history = deque(past + later, maxlen=self.settings.history)
+        channel.recalled = {
+            message.identity
+            for message in channel.history
+            if message.identity in known and message.identity not in heard and not message.identity.startswith(self._origin)
+        }
 
     # -- looking
 

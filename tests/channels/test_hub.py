@@ -178,6 +178,23 @@ def test_history_survives_its_members(client: Make) -> None:
     hub.stop()
 
 
+def test_what_is_asked_for_and_comes_by_itself_later_is_heard_once(client: Make) -> None:
+    """A new worker gets the history from another one, or from Redis, while some of it is still on its way from the publishers."""
+    hub = make_hub(history=4)
+    past = [Message(TEXT, b"%d" % number, b"%015d%d" % (0, number)) for number in range(6)]
+    hub.deliver("room", past[2])
+    hub._recall("room", past[1:5])
+    members = room(hub, client, 2)
+    for number in (1, 3, 4, 5):
+        hub.deliver("room", Message(TEXT, past[number].payload, past[number].identity))
+    late = client()
+    hub.join("room", late.connection)
+    for member in members:
+        assert member.hear(5) == [b"1", b"2", b"3", b"4", b"5"]
+    assert late.hear(4) == [b"2", b"3", b"4", b"5"]
+    hub.stop()
+
+
 def test_strict(client: Make) -> None:
     hub = make_hub(declared=("known",), strict=True)
     member = client().connection
