@@ -89,6 +89,10 @@ class Subscription:
             return
         if channel not in self._wanted:
             self._wanted.add(channel)
+            if self.connected and channel in self._asked and channel not in self._pending:
+                # Left a moment ago: nothing has been said to Redis, and there is no confirmation to come.
+                self._confirmed.add(channel)
+                return
             self._change(channel)
         if not self.connected or getcurrent() is get_hub():
             return

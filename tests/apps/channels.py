@@ -8,6 +8,7 @@ and what is said in that channel is said again in "NAME again".
 
 import json
 import os
+import time
 
 import gevent
 import uwsgi
@@ -23,9 +24,17 @@ def recv(name, timeout=None):
     return None if message is None else message.decode()
 
 
+def rejoin(name):
+    start = time.monotonic()
+    uwsgi.websocket_channel_leave(name)
+    uwsgi.websocket_channel_join(name)
+    return time.monotonic() - start
+
+
 FUNCTIONS = {
     "join": uwsgi.websocket_channel_join,
     "leave": uwsgi.websocket_channel_leave,
+    "rejoin": rejoin,
     "queue": uwsgi.channel_join,
     "host": lambda name: uwsgi.channel_join(name, stay=True),
     "unqueue": uwsgi.channel_leave,
