@@ -16,6 +16,9 @@ from .state import App, state
 
 __all__ = ["listen_queue", "masterpid", "mem", "micros", "reload", "set_user_harakiri", "setprocname", "stop", "worker_id", "workers"]
 
+#: Seconds of `set_user_harakiri`: what a C `int` holds.
+_LONGEST = 2**31 - 1
+
 
 def masterpid() -> int:
     """The master's pid; 0 without `--master`."""
@@ -52,8 +55,11 @@ def set_user_harakiri(seconds: int, /) -> None:
 
     Raises:
         SystemError: outside of any request.
+        OverflowError: it is longer than a C `int` can tell, as in uWSGI.
     """
     request = current()
+    if seconds > _LONGEST:
+        raise OverflowError(f"set_user_harakiri() takes at most {_LONGEST} seconds")
     if seconds <= 0:
         state.deadlines[request] = float("inf")
         return

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, Optional
 
 from ..log import log
 from ..protocol.head import decimal
-from .head import http_date
+from .head import BAD_IN_VALUE, http_date
 from .settings import StaticSettings
 from .transport import EXHAUSTED
 
@@ -109,8 +109,12 @@ class FileServer:
             headers.append(("Content-Encoding", encoding))
         if self._settings.redirect_header:
             # The front server takes this head and sends the file.
-            start_response("200 OK", [*headers, (self._settings.redirect_header, os.fsencode(path).decode("latin-1"))])
-            return []
+            name = os.fsencode(path).decode("latin-1")
+            if not BAD_IN_VALUE.search(name):
+                start_response("200 OK", [*headers, (self._settings.redirect_header, name)])
+                return []
+            log(f"static file {path!a} is not served: a control character cannot stand in {self._settings.redirect_header}")
+            return _plain("404 Not Found", start_response)
         size = status.st_size
         start, length, code = 0, size, "200 OK"
         wanted = _range(environ, size, etag, modified)
@@ -206,6 +210,10 @@ def _refuse(path: str, error: OSError, start_response: Any) -> Iterable[bytes]:
         status = "403 Forbidden"
     else:
         status = "503 Service Unavailable" if error.errno in EXHAUSTED else "404 Not Found"
+    return _plain(status, start_response)
+
+
+def _plain(status: str, start_response: Any) -> Iterable[bytes]:
     body = status[4:].encode()
     start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]

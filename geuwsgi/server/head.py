@@ -30,8 +30,10 @@ _SPECIAL = {
 }
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_BAD_IN_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-_STATUS = re.compile(r"[1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
+#: What the value of a header must not have in it.
+BAD_IN_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+#: What `start_response` takes as a status.
+STATUS = re.compile(r"[1-9][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*)?")
 
 #: What applications repeat in every response is judged once. Bounded, since names and reasons may come from users.
 _MAX_CACHED = 1024
@@ -113,7 +115,7 @@ class Head:
 def _status_code(status: Any) -> int:
     if not isinstance(status, str):
         raise TypeError(f"http status must be a string, not {type(status).__name__}")
-    if not _STATUS.fullmatch(status):
+    if not STATUS.fullmatch(status):
         raise ValueError(f"invalid http status {status!r}")
     code = int(status[:3])
     if len(_statuses) < _MAX_CACHED:
@@ -135,7 +137,7 @@ def _name_kind(name: Any) -> int:
 def _check_value(name: str, value: Any) -> None:
     if not isinstance(value, str):
         raise TypeError(f"the value of header {name} must be a string, not {type(value).__name__}")
-    if _BAD_IN_VALUE.search(value):
+    if BAD_IN_VALUE.search(value):
         raise ValueError(f"control character in the value of header {name}: {value!r}")
     try:
         value.encode("latin-1")

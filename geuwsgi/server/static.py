@@ -139,8 +139,13 @@ class StaticFiles(FileServer):
             return None
         if self._cache_seconds:
             try:
-                status = os.stat(real)  # a link that was remembered may lead elsewhere by now
+                status = os.lstat(real)  # a link that was remembered may lead elsewhere by now
+                if stat.S_ISLNK(status.st_mode):  # and the file may have become one, which has not been looked at
+                    del self._cache[path]
+                    return self._inside(root, path, os.stat(path))
             except OSError:
+                return None
+            if not stat.S_ISREG(status.st_mode):
                 return None
         return Found(real, status)
 

@@ -131,6 +131,11 @@ class TestTheApplicationsOwnLimit:
         assert ask(running, "uwsgi.set_user_harakiri(30), gevent.sleep(2)") == (None, None)
         assert ask(running, "uwsgi.set_user_harakiri(0), gevent.sleep(2)") == (None, None)
 
+    def test_longer_than_a_number_can_tell(self, server: StartServer, app: str) -> None:
+        running = server(None, "--master", "--wsgi-file", app, expect_log=["OverflowError"])
+        assert get(running, "uwsgi.set_user_harakiri(2**31)").status_code == 500
+        running.wait_log("OverflowError: set_user_harakiri() takes at most 2147483647 seconds")
+
     def test_a_blocked_worker(self, server: StartServer, app: str) -> None:
         running = server(None, "--master", "--wsgi-file", app, expect_log=["Harakiri: the request has not let others run"])
         assert get(running, "uwsgi.set_user_harakiri(1), all(True for _ in iter(int, 1))").status_code == 500

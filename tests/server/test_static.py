@@ -415,6 +415,17 @@ def test_remembered_links(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetch(static, "/inside") is None
 
 
+def test_a_remembered_file_that_has_become_a_link(tree: Path) -> None:
+    static = StaticFiles(StaticSettings(check=(str(tree),), cache_seconds=60))
+    assert fetch(static, "/a.txt") is not None
+    (tree / "a.txt").unlink()
+    (tree / "a.txt").symlink_to("../secret.txt")
+    assert fetch(static, "/a.txt") is None
+    (tree / "a.txt").unlink()
+    (tree / "a.txt").mkdir()
+    assert fetch(static, "/a.txt") is None
+
+
 def test_a_file_of_media_types(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mime = tree / "mime.types"
     mime.write_text("# comment\ntext/special\tspecial txt\n")
@@ -514,6 +525,14 @@ def test_the_front_server_sends_the_file(tree: Path) -> None:
     answer = serve(tree, "/a.txt", {"redirect_header": "X-Accel-Redirect"})
     assert answer is not None
     assert (answer.headers["X-Accel-Redirect"], answer.body) == (str(tree / "a.txt"), b"")
+
+
+def test_a_name_that_no_header_can_hold(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tree / "a\nX-Evil: 1").write_text("x")
+    answer = serve(tree, "/a\nX-Evil: 1", {"redirect_header": "X-Accel-Redirect"})
+    assert answer is not None
+    assert (answer.status[:3], "X-Accel-Redirect" in answer.headers) == ("404", False)
+    assert "a control character cannot stand in X-Accel-Redirect" in capfd.readouterr().err
 
 
 def test_a_client_that_takes_its_time_holds_no_core(tmp_path: Path) -> None:

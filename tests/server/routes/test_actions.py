@@ -244,6 +244,16 @@ def test_file(action: str, folder: Path) -> None:
         assert server.ask("/next").body == b"app /next"
 
 
+def test_a_status_that_variables_made_and_that_is_none(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with ruled(f"route = ^/s/(.*) file:filename={folder}/a.css,status=$1") as server:
+        assert server.ask("/s/404").status == "HTTP/1.1 404 Not Found"
+        for status in ("", "40", "2000", "099", "%d9%a3%d9%a3%d9%a3"):
+            assert server.ask("/s/" + status).code == 500
+    log = capfd.readouterr().err
+    assert "[uwsgi-route] '2000' is no status" in log
+    assert "Traceback" not in log
+
+
 def test_rules_come_before_the_file_that_was_found(folder: Path) -> None:
     rules = "route = ^/s addheader:X-Rule: ${PATH_INFO}\nroute = secret break:403 No\nroute = ^/s/a rewrite:/elsewhere"
     (folder / "secret").write_text("s")

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Any, BinaryIO, Callable
 
 from ....log import log
+from ...head import STATUS
+from ...patterns import environ_text
 from ..conditions import path
 from ..context import BREAK, NEXT, Context, header_value, url
 from ..engine import Action
@@ -18,9 +20,22 @@ from .workshop import Workshop, key_values
 _PLAIN = ("Content-Type", "text/plain")
 
 
+def check_status(text: str, example: str) -> None:
+    """Look whether a rule's status can be one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not STATUS.fullmatch(environ_text(text)):
+        raise ValueError(f"a status belongs there, such as {example}")
+
+
 def status_line(text: str) -> str:
-    """A status with its reason, which is found where it was left out."""
+    """A status with its reason, which is found where it was left out; that of a mistake when variables made something else of it."""
     text = header_value(text)
+    if not STATUS.fullmatch(text):
+        log(f"[uwsgi-route] {text!r} is no status")
+        return "500 Internal Server Error"
     if len(text) > 4:
         return text
     try:
@@ -34,8 +49,7 @@ def stop(argument: str, workshop: Workshop) -> Action:
     if not argument.strip():
         return _silence
     workshop.must_be_able_to_answer("break")
-    if not argument[:3].isdigit() or argument[3:4] not in ("", " "):
-        raise ValueError("a status belongs there, such as 403 Forbidden, or nothing")
+    check_status(argument.rstrip(), "403 Forbidden, or nothing")
     status = workshop.template(argument.strip())
     return lambda context: context.respond(status_line(status(context)), [_PLAIN, ("Connection", "close")], b"")
 
@@ -47,8 +61,7 @@ def _silence(context: Context) -> int:
 def give(argument: str, workshop: Workshop) -> Action:
     """return, break-with-status: a status, with its reason as the body."""
     workshop.must_be_able_to_answer("return")
-    if not argument[:3].isdigit() or argument[3:4] not in ("", " "):
-        raise ValueError("a status belongs there, such as 404")
+    check_status(argument, "404")
     status = status_line(argument[:3])
     body = status[4:].encode("latin-1")
     return lambda context: context.respond(status, [_PLAIN], body)
@@ -120,6 +133,8 @@ def _file(missing: int) -> Callable[[str, Workshop], Action]:
             raise ValueError("write it as file:filename=NAME[,status=200 OK][,content_type=text/html][,mime=1]")
         name = workshop.template(keys["filename"])
         status = workshop.template(keys.get("status", "200 OK"))
+        if status.constant is not None:
+            check_status(status.constant, "404 Not Found")
         content_type = keys.get("content_type", "text/html")
         files = workshop.files
 

@@ -10,6 +10,7 @@ from ...head import http_date
 from ..conditions import number, path
 from ..context import NEXT, Context
 from ..engine import Action
+from .answers import check_status, status_line
 from .workshop import Workshop, key_values
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -54,12 +55,10 @@ def clear(argument: str, workshop: Workshop) -> Action:
     """clearheaders, resetheaders: begin the head anew, with this status."""
     workshop.must_be_able_to_answer("clearheaders")
     status = workshop.template(argument.strip())
-    if status.constant is not None and not re.fullmatch("[1-9][0-9][0-9]( .*)?", status.constant):
-        raise ValueError("a status belongs there, such as 404 Not Found")
+    if status.constant is not None:
+        check_status(status.constant, "404 Not Found")
 
     def action(context: Context) -> int:
-        from .answers import status_line
-
         context.prepared = status_line(status(context))
         return NEXT
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ....protocol.head import decimal
 from ..substitution import Template
 
 if TYPE_CHECKING:
     from ...gateway.settings import GatewaySettings
     from ...static import StaticFiles
+
+#: What a C `int` holds.
+_MOST = 2**31 - 1
 
 
 class Workshop:
@@ -57,14 +61,16 @@ class Workshop:
             raise ValueError(f"{name} has to come before the application: use it in a route, not in {self.phase}")
 
     def number_of(self, text: str, what: str) -> int:
-        """A whole number that is not negative.
+        """A whole number that is not negative, and no larger than uWSGI's.
 
         Raises:
             ValueError: it is none.
         """
         if not (text.isascii() and text.isdigit()):
             raise ValueError(f"{what} is a number, not {text!r}")
-        return int(text)
+        if (number := decimal(text)) > _MOST:
+            raise ValueError(f"{what} is at most {_MOST}")
+        return number
 
 
 def key_values(text: str, known: Mapping[str, str]) -> dict[str, str]:
