@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from typing import Optional
 
+#: Characters of a value that are repeated in an error: a megabyte of them would bury what was wrong with it.
+_SHOWN = 1000
+
 
 class GeuwsgiError(Exception):
     """Base of every error that geuwsgi raises on its own account."""
@@ -45,7 +48,9 @@ class ConfigError(GeuwsgiError):
     def __str__(self) -> str:
         where = f"{self.source}: " if self.source else ""
         what = f"--{self.option}" if self.option and self.source == "command line" else self.option
-        given = f" = {self.value}" if self.option and self.value not in (None, "") else ""
+        value = self.value or ""
+        shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
+        given = f" = {shown}" if self.option and shown else ""
         return f"{where}{what + given + ': ' if what else ''}{self.message}"
 
 

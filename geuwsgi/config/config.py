@@ -210,6 +210,8 @@ def _number(option: Option, entry: Entry, plain: str) -> Scalar:
     whole = option.kind == "int"
     number: Union[int, float]
     try:
+        if not plain.isascii() or "_" in plain:
+            raise ValueError  # Python reads numerals of all scripts, and 1_000
         number = int(plain) if whole else float(plain)
         if not whole and not math.isfinite(number):
             raise ValueError

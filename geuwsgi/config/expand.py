@@ -20,6 +20,12 @@ from ..errors import ConfigError
 #: One value may be replaced this often before it is taken to refer to itself (uWSGI would hang).
 _MOST_REPLACEMENTS = 1000
 
+#: Characters that a value may grow to: ten references in each of ten lines would be enough to fill any memory.
+_LONGEST = 16 * 1024 * 1024
+
+#: The largest number of C's `long long`, where strtoll ends.
+_LARGEST = 2**63 - 1
+
 
 class Magic:
     """uWSGI's table of magic variables. Small letters follow the file being read, capitals keep the first one's values.
@@ -141,6 +147,8 @@ def replace_all(value: str, symbol: str, lookup: Callable[[str], Optional[str]])
         replaced += 1
         if replaced > _MOST_REPLACEMENTS:
             raise ConfigError(f"{value[begin:end]} refers to itself")
+        if len(value) + len(replacement) > _LONGEST:
+            raise ConfigError(f"grows beyond {_LONGEST >> 20} MB with {value[begin:end]}")
         value = value[:begin] + replacement + value[end:]
         start = 0
 
@@ -213,8 +221,11 @@ def _apply(operator: str, left: str, right: str) -> str:
 
 def _number(text: str) -> int:
     """The number that a text begins with, as C's strtoll reads it."""
-    match = re.match(r"\s*([+-]?[0-9]+)", text)
-    return int(match[1]) if match else 0
+    match = re.match(r"\s*([+-]?)0*([0-9]+)", text, re.ASCII)
+    if match is None:
+        return 0
+    number = min(int(match[2][:20]), _LARGEST)
+    return -number if match[1] == "-" else number
 
 
 def read_reference(target: str, environ: Mapping[str, str]) -> str:
@@ -235,6 +246,8 @@ def read_reference(target: str, environ: Mapping[str, str]) -> str:
         elif scheme == "exec":
             data = subprocess.run(rest, shell=True, stdout=subprocess.PIPE, check=True, env=dict(environ)).stdout
         elif scheme == "fd":
+            if not re.fullmatch("[0-9]{1,9}", rest):
+                raise ValueError
             with open(int(rest), "rb", closefd=False) as file:
                 data = file.read()
         else:

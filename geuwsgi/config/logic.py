@@ -28,6 +28,9 @@ CONDITIONS = frozenset((*_LOOPS, *_SPELLINGS, *(f"if-{what}" for what in _POSITI
 #: What `if-plugin` finds: built in, as in the uWSGI that pip makes.
 _PLUGINS = frozenset(("python", "python3", "gevent", "gevent3", "http", "corerouter", "greenlet"))
 
+#: Turns of `for-times`. Each option inside is there so many times.
+_MOST_TIMES = 100_000
+
 
 def values(
     name: str, argument: str, value: Optional[str], environ: Mapping[str, str], lookup: Callable[[str], Optional[str]]
@@ -42,6 +45,7 @@ def values(
         lookup: for if-opt: name -> value of the first option of that name.
     Raises:
         OSError: the file of for-readline.
+        ValueError: for-times without end.
     """
     if name in _LOOPS:
         return [_filled(value, item) for item in _items(name, argument)]
@@ -62,8 +66,11 @@ def _items(name: str, argument: str) -> list[str]:
         # Directories are marked, and a pattern that matches nothing stands for itself.
         return sorted(path + "/" if os.path.isdir(path) else path for path in glob.glob(argument)) or [argument]
     if name == "for-times":
-        match = re.match(r"\s*[0-9]+", argument)
-        return [str(number) for number in range(1, int(match[0]) + 1)] if match else []
+        match = re.match(r"\s*0*([0-9]+)", argument, re.ASCII)
+        times = int(match[1][:9]) if match else 0
+        if times > _MOST_TIMES:
+            raise ValueError(f"at most {_MOST_TIMES} times")
+        return [str(number) for number in range(1, times + 1)]
     with open(argument, encoding="utf-8", errors="surrogateescape") as file:
         return [line.rstrip("\n") for line in file]
 

@@ -93,7 +93,7 @@ class Collector:
                 try:
                     for replaced in logic.values(self._logic.name, self._logic.value or "", value, self._environ, self.lookup):
                         self._append(name, replaced, source)
-                except (OSError, re.error) as error:
+                except (OSError, ValueError, re.error, RecursionError, OverflowError) as error:
                     raise ConfigError(str(error), self._logic.name, self._logic.value, self._logic.source) from None
                 finally:
                     self._in_logic = False
@@ -172,6 +172,8 @@ class Collector:
         Raises:
             ConfigError: the file cannot be read, or reads itself, or has a line that is none.
         """
+        if not given:
+            raise ConfigError("needs the name of a file", option, given, source)
         if "://" in given:
             raise ConfigError("configuration is read from files only, not from URLs", option, given, source)
         path, section = split_section(given)
@@ -321,6 +323,8 @@ def split_section(given: str) -> tuple[str, str]:
 def _read_text(path: str, option: Optional[str], given: str, source: str) -> str:
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise ConfigError("standard input is closed", option, given, source)
             data = sys.stdin.buffer.read()
         else:
             with open(path, "rb") as file:

@@ -91,6 +91,12 @@ def test_a_value_that_refers_to_itself(value: str) -> None:
         replace_all(value, "%", values.get)
 
 
+def test_a_value_without_bounds() -> None:
+    values = {"a": "x" * 4_000_000}
+    with pytest.raises(ConfigError, match=r"grows beyond 16 MB with %\(a\)"):
+        replace_all("%(a)" * 10, "%", values.get)
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
@@ -109,6 +115,8 @@ def test_a_value_that_refers_to_itself(value: str) -> None:
         ("2 * 2 + 1", "5"),
         ("c + 1", "9"),
         ("x y", ""),
+        ("9" * 5000 + " + 0", "9223372036854775807"),
+        ("0" * 5000 + "7 + 0", "7"),
     ],
 )
 def test_arithmetic(expression: str, expected: str) -> None:
@@ -133,6 +141,7 @@ def test_read_reference(tmp_path: Path) -> None:
         ("no-such-file", r"@\(no-such-file\) cannot be read: No such file"),
         ("exec://exit 3", "ended with status 3"),
         ("fd://x", "'x' is no descriptor"),
+        ("fd://99999999999999", "'99999999999999' is no descriptor"),
         ("http://127.0.0.1/", "not http://"),
     ],
 )

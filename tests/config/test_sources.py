@@ -80,6 +80,7 @@ def test_bad_arguments(words: str, complaint: str) -> None:
         ("--include conf.json", "command line: --include = conf.json: configuration of this kind is not read yet"),
         ("--ini no-such.ini", "command line: --ini = no-such.ini: cannot be read: No such file or directory"),
         ("no-such.ini", "command line: no-such.ini cannot be read: No such file or directory"),
+        ("--ini=", "command line: --ini: needs the name of a file"),
         ("--ini :x", "command line: --ini = :x: a section without a file"),
         ("--ini http://host/x.ini", "command line: --ini = http://host/x.ini: configuration is read from files only"),
         ("--stop pidfile", "command line: --stop = pidfile: only on the command line"),
@@ -288,6 +289,9 @@ def test_files_inside_of_conditions(tmp_path: Path) -> None:
         ("if-exists = /\nfor = 1 2\nendfor =\n", "x.ini:3: for = 1 2: stands inside of if-exists"),
         ("for-readline = nowhere\nx = 1\n", "No such file or directory"),
         ("if-hostname-match = (\nx = 1\n", "x.ini:2: if-hostname-match = (: "),
+        ("if-hostname-match = " + "(" * 5000 + "\nx = 1\n", "recursion"),
+        ("for-times = 99999999999\nx = 1\n", "x.ini:2: for-times = 99999999999: at most 100000 times"),
+        ("include =\n", "x.ini:2: include: needs the name of a file"),
     ],
 )
 def test_bad_logic(text: str, complaint: Optional[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,6 +303,12 @@ def test_bad_logic(text: str, complaint: Optional[str], tmp_path: Path, monkeypa
     with pytest.raises(ConfigError) as caught:
         collected("x.ini")
     assert complaint in str(caught.value)
+
+
+def test_a_closed_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # what Python makes of it
+    with pytest.raises(ConfigError, match="command line: --ini = -: standard input is closed"):
+        collected("--ini", "-")
 
 
 def test_a_condition_without_end(tmp_path: Path) -> None:
