@@ -220,6 +220,8 @@ def _number(option: Option, entry: Entry, plain: str) -> Scalar:
         raise ConfigError(f"{option.metavar} must be {wanted}", entry.name, entry.value, entry.source) from None
     if option.minimum is not None and number < option.minimum:
         raise ConfigError(f"must be at least {option.minimum:g}", entry.name, entry.value, entry.source)
+    if option.maximum is not None and number > option.maximum:
+        raise ConfigError(f"must be at most {option.maximum}", entry.name, entry.value, entry.source)
     return number
 
 

@@ -50,6 +50,7 @@ class Option:
         default: the value when the option is absent (a repeatable one is then an empty list).
         bare: the value when the argument is left out; None where it may not be.
         minimum: the smallest number allowed.
+        maximum: the largest: what the kernel takes, or what no machine has.
         always: for a flag that cannot be switched off here: why not.
         no_effect: for an option that has nothing to do here: why not. Logged at the start when it is given.
     """
@@ -65,6 +66,7 @@ class Option:
     default: Scalar = None
     bare: Scalar = None
     minimum: Optional[float] = None
+    maximum: Optional[float] = None
     always: str = ""
     no_effect: str = ""
 
@@ -176,7 +178,17 @@ OPTIONS: tuple[Option, ...] = (
         metavar="ADDRESS[,PORT]",
         repeatable=True,
     ),
-    Option("listen", "int", "length of the queue of connections not yet accepted", "Addresses", "N", "l", default=1024, minimum=1),
+    Option(
+        "listen",
+        "int",
+        "length of the queue of connections not yet accepted",
+        "Addresses",
+        "N",
+        "l",
+        default=1024,
+        minimum=1,
+        maximum=2**31 - 1,
+    ),
     _flag("reuse-port", "Addresses", "a socket for each worker (SO_REUSEPORT), among which the kernel distributes connections"),
     Option(
         "chmod-socket",
@@ -254,10 +266,10 @@ OPTIONS: tuple[Option, ...] = (
     _flag("gevent-monkey-patch", "Concurrency", "patch the standard library with --threads, too; otherwise it always is"),
     _flag("gevent-early-monkey-patch", "Concurrency", "the same; in any case before the application is loaded"),
     _flag("master", "Concurrency", "a process that watches the workers, replaces those that die, and reloads", "M"),
-    Option("processes", "int", "worker processes", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1),
+    Option("processes", "int", "worker processes", "Concurrency", "N", "p", aliases=("workers",), default=1, minimum=1, maximum=10000),
     _flag("lazy-apps", "Concurrency", "load the application in each worker instead of once in the master", aliases=("lazy",)),
     # Sharing
-    Option("locks", "int", "locks for uwsgi.lock() besides number 0", "Sharing", "N", default=0, minimum=0),
+    Option("locks", "int", "locks for uwsgi.lock() besides number 0", "Sharing", "N", default=0, minimum=0, maximum=1_000_000),
     Option(
         "sharedarea",
         "str",
@@ -614,6 +626,7 @@ OPTIONS: tuple[Option, ...] = (
         aliases=("signals-bufsize",),
         default=0,
         minimum=0,
+        maximum=2**31 - 1,
     ),
     # Reloading
     Option(
