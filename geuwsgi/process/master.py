@@ -73,7 +73,7 @@ class Master:
         self._fifo = instance.fifo
         if self._fifo is not None:
             self._poll.register(self._fifo.fd, select.POLLIN)
-        self._cheaper = Cheaper(asked.cheaper, instance.scoreboard.rows(), instance.listening) if asked.cheaper.least else None
+        self._cheaper = Cheaper(asked.cheaper, instance.scoreboard.rows(), instance.sockets.descriptors) if asked.cheaper.least else None
         self._blocked = Blocked(asked.harakiri, asked.harakiri_verbose)
         self._router: Optional[SignalRouter] = None
         link, old = instance.signals, instance.old_signals
@@ -343,7 +343,7 @@ class Master:
             return
         while self._crew.lay_off(least=0):
             pass
-        self._doors = self.instance.listening()
+        self._doors = self.instance.sockets.descriptors()
         for fd in self._doors:
             self._poll.register(fd, select.POLLIN)
         log("cheap mode enabled: waiting for socket connection...")
@@ -401,14 +401,14 @@ class Master:
             launch.again(self._handover(), lambda: not self._ending())
         except OSError as error:
             log(f"geuwsgi: cannot execute {launch.argv[0]}: {error.strerror}; no reload, the workers go on")
-            self.instance.close_pems()
+            self.instance.certificates.close()
             self._crew.tell_all(control.REFUSED)
 
     def _handover(self) -> Handover:
         instance = self.instance
         return Handover(
             reloads=instance.inherited.reloads + 1,
-            sockets=instance.sockets(),
+            sockets=instance.sockets.for_next_image(),
             workers=[
                 OldWorker(worker.id, worker.pid, worker.line, worker.ready, worker.told, worker.started, worker.deadline)
                 for worker in self._crew
@@ -420,7 +420,7 @@ class Master:
                 if daemon.pid is not None
             ],
             meeting=instance.meeting_directory(),
-            pems=instance.pems_descriptor(),
+            pems=instance.certificates.keep(),
             crons=self._crons.running(),
             signals=instance.signal_descriptors(self._router.table if self._router is not None else None),
         )

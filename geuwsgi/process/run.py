@@ -23,7 +23,6 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
 import gevent
@@ -34,27 +33,26 @@ from ..config.config import load
 from ..errors import AppLoadError, ConfigError, GeuwsgiError
 from ..log import log
 from ..shared.scoreboard import Scoreboard
-from . import environment, files, handover, originals, rules, settings, tls
+from . import environment, files, handover, originals, rules, settings
+from .certificates import Certificates
 from .daemonize import Daemonizing, daemonize, log_path
 from .daemons import Daemons
 from .ending import EXIT_RELOAD, leave
 from .fifo import MasterFifo
-from .front import FORWARDING, Front, front
-from .handover import Handover, Launch, Socket
+from .front import Front, front
+from .handover import Handover, Launch
 from .hooks import Hooks
 from .interruption import STOPPING, Interrupted, interrupt
 from .output import replace_output
+from .sockets import Sockets
 
 if TYPE_CHECKING:
     from ..api.signal import SignalLink
     from ..config.config import Config
-    from ..server.listener import Listener
     from ..server.loader import Mount
     from ..server.routes.engine import Routes
     from ..server.settings import ServerSettings
-    from ..server.tls import Pems, TLSContext
     from ..shared.signaltable import SignalTable
-    from .addresses import Address
     from .channels import Meeting
 
 
@@ -101,8 +99,8 @@ def _again(instance: Instance) -> None:
     """The reload of a server without a master; returns only when it fails."""
     try:
         reloads = instance.inherited.reloads + 1
-        meeting, pems = instance.meeting_directory(), instance.pems_descriptor()
-        instance.launch.again(Handover(reloads, instance.sockets(), meeting=meeting, pems=pems))
+        meeting, pems = instance.meeting_directory(), instance.certificates.keep()
+        instance.launch.again(Handover(reloads, instance.sockets.for_next_image(), meeting=meeting, pems=pems))
     except OSError as error:
         log(f"geuwsgi: cannot execute {instance.launch.argv[0]}: {error.strerror}")
 
@@ -139,8 +137,8 @@ class Instance:
         failed: the start after a reload has failed, and the workers of before go on.
         failed_files: sources whose change may mend that.
         interrupted: the signal that ended the start after a reload, 0 without one.
-        listeners: bound sockets, with `--reuse-port` those of worker 1.
-        more_listeners: with `--reuse-port` those of the workers behind it, a list for each.
+        sockets: those that it listens on.
+        certificates: what is shown at TLS addresses.
         mounts: the loaded applications; empty in a master with `--lazy-apps`.
         routes: the rules of the internal routing, None without any.
         daemons: attached ones.
@@ -150,7 +148,6 @@ class Instance:
         old_signals: the file of the table that the workers of before a reload have; -1 without.
         scoreboard: what the workers are doing.
         front: the backends that requests are forwarded to, if some are.
-        pems: the files of certificates; None without.
     """
 
     def __init__(self, config: Config) -> None:
@@ -161,14 +158,9 @@ class Instance:
         self.failed = False
         self.failed_files: list[str] = []
         self.interrupted = 0
-        self.pems: Optional[Pems] = None
-        self._kept_pems = tls.kept(self.inherited.pems)
-        self._pems_descriptor = -1
+        self.certificates = Certificates(self.inherited.pems)
         self.scoreboard = Scoreboard(self.settings.processes)
-        self.listeners: list[Listener] = []
-        self.more_listeners: list[list[Listener]] = []
-        self._asked: list[str] = []  # the address of each listener as the configuration has it
-        self._unclaimed = list(self.inherited.sockets)
+        self.sockets = Sockets(self.inherited.sockets)
         self.mounts: list[Mount] = []
         self.routes: Optional[Routes] = None
         self.daemons = Daemons(self.inherited.daemons)
@@ -207,9 +199,9 @@ class Instance:
             self.interrupted = error.number
 
     def _start(self) -> None:
-        if any(one.option == "https-dev" for one in self.settings.addresses) and tls.DEV_CERT not in self._kept_pems:
+        if any(one.option == "https-dev" for one in self.settings.addresses):
             # Before the patching, after which the program would be waited for in the hub.
-            self._kept_pems.update(zip((tls.DEV_CERT, tls.DEV_KEY), tls.make_certificate()))
+            self.certificates.make()
         self._prepare_environment()
         if self.settings.monkey_patch:
             monkey.patch_all()
@@ -230,8 +222,10 @@ class Instance:
         for warning in self.config.warnings:
             log(warning)
         self.routes = rules.compiled(self.config, settings.gateway_settings(self.config), self.settings.master)
-        self._listen()
-        self.settings.privileges.own(listener.path for listener in self.listeners if listener.path)
+        # First: a certificate that cannot be used must not cost a socket that was just taken over from the image before.
+        certificates = self.certificates.load(self.settings.addresses)
+        self.sockets.open(self.config, self.settings, certificates, self.front is not None)
+        self.settings.privileges.own(self.sockets.paths())
         self._insist(self.write_pidfile)
         if self.settings.master_fifo:
             self.fifo = MasterFifo(self.settings.master_fifo, self.config.source("master-fifo") or "")
@@ -239,7 +233,7 @@ class Instance:
         self._change_user()
         self.daemons.want(self.settings.daemons)
         self.meeting = Meeting(self.config, self.settings.processes, self.inherited.meeting)
-        told = settings.module_settings(self.config, self.listeners, self.inherited.reloads > 0)
+        told = settings.module_settings(self.config, self.sockets.listeners, self.inherited.reloads > 0)
         self._prepare_signals()
         module.install(told, self.scoreboard, shared_areas(self.config), self.signals)
         self._check_application()
@@ -286,8 +280,9 @@ class Instance:
         asked = self.settings
         some = asked.app.module or asked.app.wsgi_file or asked.app.mounts
         files_only = not asked.need_app and (self.server_settings.static.any or rules.route_settings(self.config).rules)
-        front_only = not asked.need_app and all(listener.forwards or listener.tells for listener in self.listeners)
-        if self.routes is not None and all(listener.forwards or listener.tells for listener in self.listeners):
+        nothing_served = all(listener.forwards or listener.tells for listener in self.sockets.listeners)
+        front_only = not asked.need_app and nothing_served
+        if self.routes is not None and nothing_served:
             log("the internal routing has nothing to do: all requests are forwarded, and its rules are for those served here")
         if not some and not files_only and not front_only:
             # uWSGI would start and answer 500 to everything.
@@ -359,103 +354,12 @@ class Instance:
                 raise
             log(f"geuwsgi: {error}")
 
-    def _listen(self) -> None:
-        from ..server.listener import open_listener, systemd_listeners
-
-        asked = self.settings
-        handed = systemd_listeners(os.environ)
-        # First: a certificate that cannot be used must not cost a socket that was just taken over from the image before.
-        certificates = self._certificates()
-        for one in asked.addresses:
-            address = one.address
-            listener = self._claim(address)
-            if listener is None:
-                # What systemd has bound already is found by its address, as in uWSGI, or by its number.
-                listener = next((listener for listener in handed if listener.is_for(address)), None)
-                if listener is not None:
-                    handed.remove(listener)
-            if listener is None:
-                listener = open_listener(
-                    address, asked.backlog, unix_mode=asked.unix_mode, reuse_port=asked.reuse_port, option=one.option, source=one.source
-                )
-            described = one.describe(listener, one.option in FORWARDING and self.front is not None)
-            self._add(address, replace(described, tls=certificates[one]) if one.tls is not None else described)
-        for listener in handed:
-            self._add("", listener)
-        while (unasked := self._claim("")) is not None:
-            self._add("", unasked)
-        limit = environment.backlog_limit()
-        if self.config.given("listen") and asked.backlog > limit:
-            log(f"--listen {asked.backlog} is more than the kernel's limit (net.core.somaxconn): the queue is {limit} connections long")
-        if not self.listeners:
-            raise ConfigError("nowhere to listen: give an address, such as --http :8080")
-        if asked.reuse_port:
-            # Made here and not by the workers: when one dies, what waits in its queue is for its successor.
-            self.more_listeners = [
-                [
-                    (self._claim(address, worker) or open_listener(listener.address, asked.backlog, reuse_port=True)).served_as(listener)
-                    if listener.bound_by_us
-                    else listener
-                    for address, listener in zip(self._asked, self.listeners)
-                ]
-                for worker in range(2, asked.processes + 1)
-            ]
-
-    def _certificates(self) -> dict[Address, TLSContext]:
-        """What is shown at each TLS address."""
-        from ..server.tls import Pems, TLSContext
-
-        secure = [one for one in self.settings.addresses if one.tls is not None]
-        if secure:
-            self.pems = Pems(self._kept_pems, (tls.DEV_CERT, tls.DEV_KEY))
-        return {one: TLSContext(one.tls, self.pems, one.option, one.source) for one in secure if one.tls and self.pems}
-
-    def pems_descriptor(self) -> int:
-        """A file with what stood in the files of certificates, for the next image; -1 without."""
-        if self._pems_descriptor < 0:
-            self._pems_descriptor = tls.keep(self._kept_pems if self.pems is None else self.pems.kept)
-        return self._pems_descriptor
-
-    def close_pems(self) -> None:
-        """There is no next image."""
-        if self._pems_descriptor >= 0:
-            originals.close(self._pems_descriptor)
-            self._pems_descriptor = -1
-
-    def _add(self, address: str, listener: Listener) -> None:
-        self._asked.append(address)
-        self.listeners.append(listener)
-
-    def _claim(self, address: str, worker: int = 1) -> Optional[Listener]:
-        """The socket of that address that the image before this one had."""
-        from ..server.listener import adopt
-
-        for socket in self._unclaimed:
-            if (socket.asked, socket.worker) == (address, worker):
-                self._unclaimed.remove(socket)
-                return adopt(socket.fd, socket.path, socket.number)
-        return None
-
-    def sockets(self) -> list[Socket]:
-        """All listening sockets, for the next image."""
-        found = list(self._unclaimed)
-        for worker, listeners in enumerate((self.listeners, *self.more_listeners), 1):
-            for address, listener in zip(self._asked, listeners):
-                if worker == 1 or listener.bound_by_us:
-                    found.append(Socket(listener.sock.fileno(), address, worker, listener.path, listener.number))
-        return found
-
-    def listening(self) -> list[int]:
-        """The descriptors of all listening sockets, those of each worker where they have their own."""
-        return sorted({listener.sock.fileno() for listeners in (self.listeners, *self.more_listeners) for listener in listeners})
-
     def private_descriptors(self) -> list[int]:
         """Those that are for the master and for the next image only."""
-        pems = [self._pems_descriptor] if self._pems_descriptor >= 0 else []
         signals = [] if self.signals is None else self.signals.pipes.masters()
         if self.old_signals >= 0:
             signals.append(self.old_signals)
-        return [*(socket.fd for socket in self._unclaimed), *self.daemons.pipes(), *pems, *signals]
+        return [*self.sockets.unclaimed(), *self.daemons.pipes(), *self.certificates.descriptors(), *signals]
 
     def meeting_directory(self) -> str:
         """Where the channels of all workers meet, those of before a reload included."""
@@ -463,9 +367,7 @@ class Instance:
 
     def settled(self) -> None:
         """All new workers serve: what only the image before this one needed can go."""
-        for socket in self._unclaimed:
-            originals.close(socket.fd)
-        self._unclaimed.clear()
+        self.sockets.settled()
         if self.old_signals >= 0:
             originals.close(self.old_signals)
             self.old_signals = -1
@@ -481,7 +383,7 @@ class Instance:
             config = load(self.launch.arguments, self.launch.environ)
             asked, *_ = _understand(config)
             if not self.settings.supervised:
-                self._try_certificates(config)
+                self.certificates.check(config)
                 rules.compiled(config, settings.gateway_settings(config), asked.master)
         except (ConfigError, OSError) as error:
             log(f"geuwsgi: {error}\ngeuwsgi: no reload with this configuration, everything goes on as before")
@@ -489,18 +391,6 @@ class Instance:
         finally:
             os.chdir(directory)
         return True
-
-    def _try_certificates(self, config: Config) -> None:
-        from ..server.tls import Pems, TLSContext
-
-        pems = Pems(self._kept_pems if self.pems is None else self.pems.kept, (tls.DEV_CERT, tls.DEV_KEY))
-        for port in tls.ports(config):
-            if port.tls is not None and port.option != "https-dev":
-                TLSContext(port.tls, pems, port.option, port.source)
-
-    def listeners_of(self, worker_id: int) -> list[Listener]:
-        """What a worker accepts on."""
-        return self.more_listeners[worker_id - 2] if self.more_listeners and worker_id > 1 else self.listeners
 
     def write_pidfile(self) -> None:
         """Write the pidfile."""
@@ -543,8 +433,8 @@ class Instance:
         else:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, originals.HANDLED)  # which a reload kept waiting
         self.settings.names.set(f"worker {worker_id}")
-        if self.pems is not None and line >= 0 and self.pems.changed():
-            for listener in self.listeners_of(worker_id):
+        if line >= 0 and self.certificates.changed():
+            for listener in self.sockets.of(worker_id):
                 if listener.tls is not None:
                     listener.tls.reload()
         module.set_worker(worker_id)
@@ -558,20 +448,18 @@ class Instance:
         self.announced = True
         if self.safe_pidfile:
             self._insist(lambda: files.write_pid(self.safe_pidfile, "safe-pidfile", self.config.source("safe-pidfile")))
-        where = ", ".join(listener.url for listener in self.listeners)
+        where = ", ".join(listener.url for listener in self.sockets.listeners)
         log(f"geuwsgi {__version__} serving {where}")
         if self.ready_file:
-            text = "".join((listener.path or listener.address) + "\n" for listener in self.listeners)
+            text = "".join((listener.path or listener.address) + "\n" for listener in self.sockets.listeners)
             self._insist(lambda: files.write_atomically(self.ready_file, text, "ready-file", self.config.source("ready-file")))
 
     def tidy(self) -> None:
         """Undo the start, as far as it got."""
-        if self.listeners:
+        if self.sockets.listeners:
             self._run_last_hooks()
         self.daemons.stop()
-        for listeners in (self.listeners, *self.more_listeners):
-            for listener in listeners:
-                listener.sock.close()
+        self.sockets.close()
         self.remove_files()
 
     def _run_last_hooks(self) -> None:
@@ -593,8 +481,8 @@ class Instance:
         if self.ready_file:
             files.forget(self.ready_file)
         if self.settings.vacuum:
-            made = [listener.path for listener in self.listeners if listener.path]
-            if self.pidfile and self.listeners:
+            made = self.sockets.paths()
+            if self.pidfile and self.sockets.listeners:
                 made.append(self.pidfile)
             if self.safe_pidfile and self.announced:
                 made.append(self.safe_pidfile)

@@ -1,12 +1,7 @@
-"""TLS ports: from `--https ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]` and its relatives to what the server needs.
-
-What stood in the files of certificates and keys goes from one image of the process to the next in an anonymous file, because after
-`--uid` or `--chroot` they may be out of reach; and so that `--https-dev` has the same certificate after a reload.
-"""
+"""TLS ports: from `--https ADDR,CERT,KEY[,CIPHERS[,CLIENT_CA]]` and its relatives to what the server needs."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,7 +14,6 @@ from typing import TYPE_CHECKING, Optional
 
 from ..errors import ConfigError
 from ..server.settings import CertificateSettings, TLSSettings
-from . import originals
 
 if TYPE_CHECKING:
     from ..config.config import Config
@@ -202,31 +196,3 @@ def make_certificate() -> tuple[str, str]:
         if made.returncode:
             raise ConfigError(f"openssl cannot make a certificate: {made.stderr.strip()}", "https-dev")
         return cert.read_text(), key.read_text()
-
-
-# -- from one image to the next
-
-
-def keep(kept: dict[str, str]) -> int:
-    """Put the contents of files into an anonymous one; its descriptor, -1 when there is nothing to keep."""
-    if not kept:
-        return -1
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("certificates", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.write(fd, json.dumps(kept).encode())
-    return fd
-
-
-def kept(fd: int) -> dict[str, str]:
-    """What the image before this one has put there. Closes the descriptor."""
-    if fd < 0:
-        return {}
-    try:
-        text = os.pread(fd, os.fstat(fd).st_size, 0)
-    finally:
-        originals.close(fd)
-    found: dict[str, str] = json.loads(text)
-    return found

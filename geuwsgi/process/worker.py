@@ -78,10 +78,10 @@ class Worker:
         application = application_for(mounts, static, instance.settings.manage_script_name, routes)
         if instance.front is None and (self.settings.auto_gzip or self.settings.gzip):
             application = Gzipped(application, self.settings.auto_gzip, self.settings.gzip)
-        self.server = Server(application, instance.listeners_of(worker_id), self.settings, self._share())
+        self.server = Server(application, instance.sockets.of(worker_id), self.settings, self._share())
         if instance.front is not None:
             respawns = instance.scoreboard.row(worker_id)[board.RESPAWNS]
-            served = [listener.address for listener in instance.listeners if listener.forwards]
+            served = [listener.address for listener in instance.sockets.listeners if listener.forwards]
             self.server.front = instance.front.pool(worker_id, respawns, served)
         if routes is not None:
             module.serve_routes(routes, worker_id)
