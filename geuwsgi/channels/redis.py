@@ -211,7 +211,8 @@ class RedisBackend:
                 batch = self._take_batch()
                 try:
                     refused = self._publish(batch)
-                except self._failures as error:
+                except (*self._failures, self._refusals) as error:
+                    # No single message was refused, but this connection, or the next one to Redis.
                     # Some of these may have arrived; at most once means that none is sent again.
                     self._count_lost([name for name, _, _ in (*batch, *self._queue)])
                     self._queue.clear()
