@@ -311,7 +311,7 @@ def test_a_user_who_may_not(start: StartServer, members: Connect, private_redis:
     assert running.log.count("channels: Redis refuses to publish") == 1
 
 
-def test_a_user_who_may_no_longer_come_in(start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int) -> None:
+def test_a_user_who_is_let_in_no_more(start: StartServer, members: Connect, private_redis: Callable[..., PrivateRedis], port: int) -> None:
     private_redis("--port", str(port), "--user", "reader", "on", ">x", "allchannels", "+@all")
     running = start("--channel-backend", f"redis://reader:x@127.0.0.1:{port}/1")
     room = members(running, 2, "room")
