@@ -367,7 +367,9 @@ class Instance:
 
     def settled(self) -> None:
         """All new workers serve: what only the image before this one needed can go."""
-        self.sockets.settled()
+        left = self.sockets.settled()
+        if self.settings.vacuum:
+            files.remove(left)
         if self.old_signals >= 0:
             originals.close(self.old_signals)
             self.old_signals = -1
@@ -410,6 +412,7 @@ class Instance:
 
             self.settings.names.set("master")
             return Master(self).run()
+        self.settled()
         return self.run_worker(1)
 
     def run_worker(self, worker_id: int, line: int = -1) -> int:

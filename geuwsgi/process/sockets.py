@@ -125,11 +125,12 @@ class Sockets:
         """The files of unix sockets."""
         return [listener.path for listener in self.listeners if listener.path]
 
-    def settled(self) -> None:
-        """All new workers serve: what only the image before this one needed can go."""
-        for socket in self._unclaimed:
+    def settled(self) -> list[str]:
+        """All new workers serve: what only the image before this one needed can go. The files of unix sockets that nobody listens at now."""
+        gone, self._unclaimed = self._unclaimed, []
+        for socket in gone:
             originals.close(socket.fd)
-        self._unclaimed.clear()
+        return [socket.path for socket in gone if socket.path and socket.path not in self.paths()]
 
     def close(self) -> None:
         """Close all listeners."""

@@ -214,18 +214,22 @@ class TestNewCode:
                     f"geuwsgi: command line: --{name} = {folder / name}: the file cannot be written: No such file or directory"
                 )
 
-    def test_addresses_that_come_and_go(self, server: StartServer, app: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("master", [True, False])
+    def test_addresses_that_come_and_go(self, server: StartServer, app: Path, tmp_path: Path, master: bool) -> None:
         ini = tmp_path / "x.ini"
-        text = f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nmaster = 1\nwsgi-file = {app}\n"
+        text = f"[uwsgi]\nhttp-socket = 127.0.0.1:0\nmaster = {master}\nvacuum = 1\nwsgi-file = {app}\n"
         name = f"gt-reload-{os.getpid()}"  # of the whole machine
-        ini.write_text(text + f"http-socket = @{name}\n")
+        ini.write_text(text + f"http-socket = @{name}\nhttp-socket = {tmp_path}/a\nhttp-socket = {tmp_path}/b\n")
         running = server(None, "--ini", str(ini), lasting=1)
-        port = running.port
-        ini.write_text(text + f"http-socket = @{name}-2\n")
-        reload(running, 1)
-        assert requests.get(f"http://127.0.0.1:{port}", params="1", timeout=10).text == "1"
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(f"\0{name}-2")
+        address = running.addresses[0]
+        ini.write_text(text + f"http-socket = @{name}-2\nhttp-socket = {tmp_path}/b\n")
+        running.signal(signal.SIGHUP)
+        wait_until(lambda: running.log.count("geuwsgi 0.1.0 serving") == 2, 20, "the new image")
+        wait_until(lambda: not (tmp_path / "a").exists(), 20, "the end of an address")
+        assert requests.get(f"http://{address}", params="1", timeout=20).text == "1"
+        for path in (f"\0{name}-2", f"{tmp_path}/b"):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(path)
         with socket.socket(socket.AF_UNIX) as sock, pytest.raises(ConnectionRefusedError):
             sock.connect(f"\0{name}")
 
