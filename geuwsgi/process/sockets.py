@@ -126,7 +126,11 @@ class Sockets:
         return [listener.path for listener in self.listeners if listener.path]
 
     def settled(self) -> list[str]:
-        """All new workers serve: what only the image before this one needed can go. The files of unix sockets that nobody listens at now."""
+        """All new workers serve: what only the image before this one needed can go.
+
+        Returns:
+            the files of unix sockets at which nobody listens now.
+        """
         gone, self._unclaimed = self._unclaimed, []
         for socket in gone:
             originals.close(socket.fd)
