@@ -77,7 +77,9 @@ def test_mistakes(rule: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         compiled("route-run = last:\n" * 2 + rule)
     assert caught.value.source == "x.ini:3"
-    assert str(caught.value).startswith(f"x.ini:3: {rule}: ")
+    text = str(caught.value)
+    assert text.startswith(f"x.ini:3: {rule}: " if len(rule) < 100 else f"x.ini:3: {rule[:100]}")
+    assert len(text) < 500
 
 
 def test_a_label_behind_is_no_target() -> None:
