@@ -37,12 +37,16 @@ class Magic:
     def __init__(self) -> None:
         now = time.time()
         uid, gid = os.getuid(), os.getgid()
+        try:
+            here = os.getcwd()
+        except OSError as error:
+            raise ConfigError(f"the current directory is gone ({error.strerror}): change to one that is there, and start again") from None
         self.table: dict[str, str] = {
             "%": "%",
             "(": "%(",
             "[": "\033",
             "b": os.path.abspath(sys.argv[0]),
-            "v": os.getcwd(),
+            "v": here,
             "V": EMULATED_UWSGI,
             "h": os.uname().nodename,
             "k": str(os.cpu_count() or 1),

@@ -106,7 +106,7 @@ class Front:
             "pid": os.getpid(),
             "uid": os.getuid(),
             "gid": os.getgid(),
-            "cwd": os.getcwd(),
+            "cwd": _here(),
             "active_sessions": sum(row[index + ACTIVE] for row in rows for index in range(0, size, COUNTS)),
             "http": addresses,
             "static_nodes": nodes,
@@ -116,6 +116,14 @@ class Front:
 
     def _backend(self, text: str) -> Backend:
         return parse_backend(text, self.modifier1, self.modifier2, self.http)
+
+
+def _here() -> str:
+    """The current directory; "" when somebody has removed it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def front(config: Config) -> Optional[Front]:

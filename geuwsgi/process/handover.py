@@ -12,7 +12,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Callable, Optional
 
@@ -99,6 +100,23 @@ class Handover:
         ]
 
 
+@contextmanager
+def in_directory(path: str) -> Iterator[None]:
+    """Be in another directory for a while.
+
+    Raises:
+        OSError: it is not there.
+    """
+    # Not by its name: a new version of an application is often put in the place of the old one, whose directory has no name then.
+    before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        os.chdir(path)
+        yield
+    finally:
+        os.fchdir(before)
+        originals.close(before)
+
+
 class Launch:
     """How this process was started. Made before anything of it changes."""
 
@@ -123,20 +141,18 @@ class Launch:
         """
         fds = handover.descriptors()
         environ = {**self.environ, _VARIABLE: json.dumps(asdict(handover))}
-        directory = os.getcwd()
         sys.stdout.flush()
         # Signals wait until the new image knows what to do with them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, originals.DANGEROUS)
         try:
             for fd in fds:
                 os.set_inheritable(fd, True)
-            os.chdir(self.directory)
-            if wanted():
-                os.execve(self.argv[0], self.argv, environ)
+            with in_directory(self.directory):
+                if wanted():
+                    os.execve(self.argv[0], self.argv, environ)
         finally:
             for fd in fds:
                 os.set_inheritable(fd, False)
-            os.chdir(directory)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

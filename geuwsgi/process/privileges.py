@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Optional
@@ -18,6 +19,8 @@ from ..log import log
 
 if TYPE_CHECKING:
     from ..config.config import Config
+
+_DIGITS = re.compile("[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def user_number(name: str) -> int:
     Raises:
         KeyError: there is none.
     """
-    return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    return _number(name) if _DIGITS.fullmatch(name) else pwd.getpwnam(name).pw_uid
 
 
 def group_number(name: str) -> int:
@@ -162,7 +165,15 @@ def group_number(name: str) -> int:
     Raises:
         KeyError: there is none.
     """
-    return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    return _number(name) if _DIGITS.fullmatch(name) else grp.getgrnam(name).gr_gid
+
+
+def _number(digits: str) -> int:
+    """Raises KeyError for one that nobody can have: the kernel's numbers have 32 bits, and all ones stand for "as it is"."""
+    number = int(digits[:11])
+    if number >= 0xFFFFFFFF:
+        raise KeyError(digits)
+    return number
 
 
 def _user(config: Config, option: str, name: str) -> int:

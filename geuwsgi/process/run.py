@@ -379,19 +379,16 @@ class Instance:
 
         With a master the workers of before go on when certificates or rules cannot be used; without one nobody would be left to do so.
         """
-        directory = os.getcwd()
         try:
-            os.chdir(self.launch.directory)
-            config = load(self.launch.arguments, self.launch.environ)
-            asked, *_ = _understand(config)
-            if not self.settings.supervised:
-                self.certificates.check(config)
-                rules.compiled(config, settings.gateway_settings(config), asked.master)
+            with handover.in_directory(self.launch.directory):
+                config = load(self.launch.arguments, self.launch.environ)
+                asked, *_ = _understand(config)
+                if not self.settings.supervised:
+                    self.certificates.check(config)
+                    rules.compiled(config, settings.gateway_settings(config), asked.master)
         except (ConfigError, OSError) as error:
             log(f"geuwsgi: {error}\ngeuwsgi: no reload with this configuration, everything goes on as before")
             return False
-        finally:
-            os.chdir(directory)
         return True
 
     def write_pidfile(self) -> None:

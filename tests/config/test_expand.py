@@ -34,6 +34,14 @@ def test_magic_of_the_process() -> None:
     assert magic.replace("%[[0m") == "\033[0m"
 
 
+def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigError, match=r"^the current directory is gone"):
+        Magic()
+
+
 def test_magic_percent() -> None:
     magic = Magic()
     assert magic.replace("100%% done") == "100% done"

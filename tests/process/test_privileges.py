@@ -157,6 +157,10 @@ class TestUsers:
         ("arguments", "complaint"),
         [
             (["--uid", "no-such-user"], "--uid = no-such-user: there is no user 'no-such-user'"),
+            (["--uid", "4294967295"], "--uid = 4294967295: there is no user '4294967295'"),
+            (["--uid", "9" * 5000], "there is no user"),
+            (["--uid", "²"], "--uid = ²: there is no user '²'"),
+            (["--gid", "99999999999"], "--gid = 99999999999: there is no group '99999999999'"),
             (["--gid", "no-such-group"], "--gid = no-such-group: there is no group 'no-such-group'"),
             (["--umask", "9"], "--umask = 9: must be octal digits, as in 022"),
             (["--chroot", "/gone"], "command line: --chroot = /gone: cannot become the root directory: "),

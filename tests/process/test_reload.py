@@ -383,6 +383,24 @@ class TestWithoutAMaster:
         assert ask(running, "os.getpid()") == running.pid
 
 
+@pytest.mark.parametrize("master", [["--master"], []], ids=["master", "alone"])
+def test_a_directory_that_is_replaced(server: StartServer, tmp_path: Path, master: list[str]) -> None:
+    """As deployments do it: away with the old version, in with the new one, reload."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "app.py").write_text(PROBE + "version = 1\n")
+    running = server(None, "--wsgi-file", "app.py", *master, cwd=site)
+    shutil.rmtree(site)
+    running.signal(signal.SIGHUP)
+    running.wait_log(f"No such file or directory: '{site}'")
+    running.wait_log("no reload with this configuration, everything goes on as before")
+    assert ask(running, "version") == 1
+    site.mkdir()
+    (site / "app.py").write_text(PROBE + "version = 2\n")
+    running.signal(signal.SIGHUP)
+    wait_until(lambda: ask(running, "version") == 2, 20, "the new version")
+
+
 def test_a_signal_in_the_middle_of_a_reload(server: StartServer, app: Path) -> None:
     """Two more SIGHUPs and then Ctrl-C, while the new image starts: nothing is lost or left."""
     running = server(None, "--master", "-p", "2", "--wsgi-file", str(app))
