@@ -76,6 +76,7 @@ route-if = equal:${PATH_INFO};/eq addheader:X-Eq: yes
 route-if = startswith:${PATH_INFO};/start addheader:X-Start: yes
 route-if = endswith:${PATH_INFO};.end addheader:X-End: yes
 route-if = contains:${PATH_INFO};mid addheader:X-Mid: yes
+route-if = contains:${PATH_INFO};${qs[nothing]} addheader:X-Nothing: yes
 route-if = regexp:${PATH_INFO};^/re/(.)(.) addheader:X-Re: $2$1
 route-if-not = regexp:${PATH_INFO};^/plain addheader:X-Not-Plain: ${PATH_INFO}
 route-if = exists:FOLDER${PATH_INFO} addheader:X-Exists: yes
