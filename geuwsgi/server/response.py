@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: Up to this many bytes, a head and the data behind it are joined for one send; beyond it, copying costs more than sendmsg.
 JOIN_LIMIT = 64 * 1024
 
+#: Who has sent too little, in the log.
+APPLICATION = "the application"
+CUT_FILE = "a file that became shorter meanwhile"
+
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -347,7 +351,7 @@ class Response:
         self._left -= sent
         self.complete = True
         if self._left:
-            self._short()
+            self._short(CUT_FILE if sent < count else APPLICATION)
 
     def _finish(self) -> None:
         """The application has nothing more to say."""
@@ -376,14 +380,14 @@ class Response:
         self._left = left - count
         return count
 
-    def _short(self) -> None:
+    def _short(self, whose: str = APPLICATION) -> None:
         """Fewer bytes than Content-Length said: closing tells the client, who would wait for them otherwise."""
         self.keep_alive = False
-        log(f"{self._what()} sent {self._left} bytes less than its Content-Length said: the connection is closed")
+        log(f"{self._what(whose)} sent {self._left} bytes less than its Content-Length said: the connection is closed")
 
-    def _what(self) -> str:
+    def _what(self, whose: str = APPLICATION) -> str:
         environ = self._request.environ
-        return f"{environ.get('REQUEST_METHOD', '')} {environ.get('REQUEST_URI', '')}: the application"
+        return f"{environ.get('REQUEST_METHOD', '')} {environ.get('REQUEST_URI', '')}: {whose}"
 
     # -- the head
 

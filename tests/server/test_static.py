@@ -549,3 +549,17 @@ def test_a_client_that_takes_its_time_holds_no_core(tmp_path: Path) -> None:
         assert slow.ask("/").body == b"served"
         assert server.server.cores.waiting == 0
         assert not server.server.running
+
+
+def test_a_file_that_is_cut_while_it_is_sent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    size = 256 * 1024 * 1024  # more than the kernel takes from a sender on its way
+    with open(tmp_path / "big", "wb") as file:
+        file.truncate(size)
+    static = StaticFiles(StaticSettings(check=(str(tmp_path),)))
+    with serving(application_for([], static, False)) as server:
+        client = server.connect()
+        client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.until(b"\r\n\r\n")
+        os.truncate(tmp_path / "big", 10)
+        assert len(client.rest()) < size  # and then the connection is closed
+    assert re.search(r"GET /big: a file that became shorter meanwhile sent \d+ bytes less than its", capfd.readouterr().err)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...log import log
 from ...protocol.http2.guard import INTERNAL_ERROR
 from ..head import Head, date_line
-from ..response import JOIN_LIMIT, Response
+from ..response import APPLICATION, CUT_FILE, JOIN_LIMIT, Response
 from .raw import RawResponse
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class HTTP2Response(Response):
         self._left -= sent
         self.complete = True
         if self._left:
-            self._short()
+            self._short(CUT_FILE if sent < count else APPLICATION)
 
     def _copy(self, fd: int, offset: int, count: int, end: bool) -> int:
         """Send bytes of a file; how many there were."""
@@ -155,8 +155,8 @@ class HTTP2Response(Response):
         else:
             self._connection.transport.finish()
 
-    def _short(self) -> None:
-        log(f"{self._what()} sent {self._left} bytes less than its Content-Length said: the stream is reset")
+    def _short(self, whose: str = APPLICATION) -> None:
+        log(f"{self._what(whose)} sent {self._left} bytes less than its Content-Length said: the stream is reset")
         self._connection.transport.reset(INTERNAL_ERROR)
 
     # -- the head
