@@ -188,5 +188,5 @@ class Channel:
 
     @property
     def idle(self) -> bool:
-        """Nothing is lost when it is forgotten."""
-        return not (self._websockets or self._queues or self.declared or self.line or self.held or self.history or self.blocked)
+        """Nothing but its history is lost when it is forgotten."""
+        return not (self._websockets or self._queues or self.declared or self.line or self.held or self.blocked)

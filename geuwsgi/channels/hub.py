@@ -33,6 +33,9 @@ Spread = Callable[[Any, int, int, tuple[Message, ...], int, int, int], tuple[int
 #: Sending up to so many units is not worth a turn of the loop.
 DIRECT = 32
 
+#: Channels that nobody is in whose history is kept; those in which nothing was published for the longest time are forgotten first.
+KEPT = 10_000
+
 #: A message costs one unit and one more for each so many bytes.
 UNIT_BYTES = 8192
 
@@ -54,6 +57,8 @@ class ChannelHub:
         self._spread = spread
         self._limits = (settings.queue, settings.queue_bytes, (DROP_NEWEST, DROP_OLDEST, CLOSE).index(settings.overflow))
         self._channels: dict[str, Channel] = {}
+        #: Those that are there for their history alone, the longest silent one first.
+        self._kept: dict[str, Channel] = {}
         self._counters = Counters()
         self._origin = os.urandom(ORIGIN_SIZE)
         self._identities = itertools.count(1)
@@ -219,7 +224,10 @@ class ChannelHub:
     def _prepare(self, name: str) -> Channel:
         """The channel, with what was published before if that is kept, so that whoever joins has each message once: then, or live."""
         channel = self._channel(name)
-        if channel.history is None or channel.known:
+        if channel.history is None:
+            return channel
+        self._kept.pop(name, None)
+        if channel.known:
             return channel
         channel.held += 1
         try:
@@ -247,10 +255,17 @@ class ChannelHub:
         self._tidy(channel)
 
     def _tidy(self, channel: Channel) -> None:
-        """Forget a channel that is not needed."""
-        if channel.idle and self._channels.get(channel.name) is channel:
-            self._counters.keep(channel)
-            del self._channels[channel.name]
+        """Forget a channel that is not needed, or keep it for its history, in the place of another one."""
+        if not channel.idle or self._channels.get(channel.name) is not channel:
+            return
+        if channel.history:
+            self._kept.pop(channel.name, None)
+            self._kept[channel.name] = channel
+            if len(self._kept) <= KEPT:
+                return
+            channel = self._kept.pop(next(iter(self._kept)))
+        self._counters.keep(channel)
+        del self._channels[channel.name]
 
     # -- publishing
 
@@ -299,7 +314,8 @@ class ChannelHub:
         if message.identity in channel.recalled:
             channel.recalled.discard(message.identity)  # everybody here has it from the history
             return
-        self._give(channel, message)
+        if not self._give(channel, message):
+            self._tidy(channel)
 
     def _admit(self, name: str) -> Channel:
         """The channel, when it is the caller's turn."""
@@ -396,6 +412,7 @@ class ChannelHub:
         if self.settings.history and (not self.settings.strict or name in self._channels):
             channel = self._channel(name)
             self._remember(channel, past, list(channel.history or ()))
+            self._tidy(channel)
 
     def _remember(self, channel: Channel, past: list[Message], later: list[Message]) -> None:
         """Keep what was published before this worker heard of it, and then what it has heard itself, each message once."""

@@ -178,6 +178,28 @@ def test_history_survives_its_members(client: Make) -> None:
     hub.stop()
 
 
+def test_history_is_kept_for_so_many_channels(client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geuwsgi.channels.hub.KEPT", 3)
+    hub = make_hub(history=2)
+    member = client()
+    hub.join("peopled", member.connection)
+    names = [f"room {number}" for number in range(5)]
+    for name in ("peopled", "left", *names[:3], "room 0", *names[3:]):
+        hub.publish(name, TEXT, name.encode())
+    assert [name for name in hub._channels if name != "peopled"] == ["room 0", "room 3", "room 4"]
+    hub._recall("recalled", [Message(TEXT, b"past", b"0123456789abcdef")])
+    hub.deliver("heard", Message(TEXT, b"live", b"0123456789abcdeg"))
+    late = client()
+    hub.join("room 4", late.connection)  # is no longer one of those that nobody is in
+    hub.publish("room 5", TEXT, b"5")
+    assert list(hub._channels) == ["peopled", "room 4", "recalled", "heard", "room 5"]
+    hub.leave("room 4", late.connection)
+    hub.leave("peopled", member.connection)
+    assert list(hub._channels) == ["peopled", "room 4", "room 5"]
+    assert late.hear(1) == [b"room 4"]
+    hub.stop()
+
+
 def test_what_is_asked_for_and_comes_by_itself_later_is_heard_once(client: Make) -> None:
     """A new worker gets the history from another one, or from Redis, while some of it is still on its way from the publishers."""
     hub = make_hub(history=4)
