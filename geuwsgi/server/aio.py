@@ -13,12 +13,15 @@ request is put off until the loop waits; otherwise the loop would stand still wh
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import gevent
 from gevent import get_hub
 from greenlet import getcurrent
 
+from ..log import log
+from . import forked
 from .acceptor import ConnectionGreenlet
 
 #: The greenlet in which the loop runs.
@@ -80,7 +83,14 @@ def start() -> None:
 
 def _run(loop: EventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    while not loop.is_closed():
+        # It ends by `loop.stop()` too, and the other requests need it.
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            if forked.child:
+                forked.end(error)
+            log("a callback of the asyncio loop tried to end the process, still serving\n" + traceback.format_exc().rstrip("\n"))
 
 
 __all__ = ["EventLoop", "RequestGreenlet", "start"]

@@ -32,6 +32,10 @@ async def compute(future):
     future.set_result("computed")
 
 
+async def leave():
+    raise SystemExit(3)
+
+
 def pages(me):
     for number in range(3):
         yield f"{number}\n".encode()
@@ -49,6 +53,14 @@ def application(env, start_response):
         future = Wait()
         asyncio.get_event_loop().create_task(compute(future))
         return [future.get().encode()]
+    if env["PATH_INFO"] in ("/exit", "/stop"):
+        loop = asyncio.get_event_loop()
+        if env["PATH_INFO"] == "/exit":
+            loop.create_task(leave())
+        else:
+            loop.call_soon(loop.stop)
+        start_response("200 OK", [])
+        return []
     if env["PATH_INFO"] == "/":
         start_response("200 OK", [])
         return [str(uwsgi.loop).encode()]

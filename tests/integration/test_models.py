@@ -166,6 +166,15 @@ def test_asyncio_and_greenlets(server: StartServer, ws: Connect) -> None:
     assert [person.recv() for person in people] == ["two of us"] * 2
 
 
+@pytest.mark.parametrize("path", ["/exit", "/stop"])
+def test_the_asyncio_loop_of_all_requests_goes_on(path: str, server: StartServer) -> None:
+    said = ["a callback of the asyncio loop tried to end the process, still serving", "Traceback", "SystemExit: 3"]
+    running = server("asyncio_greenlet.py", "--asyncio", "20", "--greenlet", expect_log=said if path == "/exit" else [])
+    for _ in range(2):
+        assert requests.get(running.url + path, timeout=10).status_code == 200
+        assert requests.get(running.url + "/future", timeout=10).text == "computed"
+
+
 @pytest.mark.parametrize("options", ["--threads 2 --gevent 5", "--sync --threads 2", "--sync --gevent 5", "--threads 2 --asyncio 5"])
 def test_models_that_exclude_each_other(options: str, run_geuwsgi: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = run_geuwsgi("--http-socket", "127.0.0.1:0", "--module", "nothing", *options.split())
