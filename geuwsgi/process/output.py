@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import sys
 from typing import Any
 
+from ..log import Writer
+
 
 class _Output(io.FileIO):
-    """Standard output or error. What cannot be written, on a full disk or into a pipe that nobody reads, is dropped and counted."""
+    """Standard output or error."""
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd, "w", closefd=False)
-        self._lost = 0
-        self._reason = ""
+        self._writer = Writer(fd)
 
     def write(self, data: Any, /) -> int:
-        try:
-            if self._lost:
-                self._write(f"{self._lost} writes to this log were lost: {self._reason}\n".encode())
-                self._lost = 0
-            return self._write(data)
-        except OSError as error:
-            self._lost += 1
-            self._reason = os.strerror(error.errno or 0)
-            return memoryview(data).nbytes
-
-    def _write(self, data: Any) -> int:
-        written: Any = super().write(data)
-        if written is None:  # somebody has made the pipe non-blocking, and it is full
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return int(written)
+        self._writer.write(data)
+        return memoryview(data).nbytes
 
 
 def open_output(fd: int, encoding: str) -> io.TextIOWrapper:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Callable
 
+import pytest
 import requests
 
 from geuwsgi.process.output import open_output
-from tests.harness.servers import Geuwsgi
+from tests.harness.servers import Geuwsgi, server_environment
+from tests.harness.wait import wait_until
 
 
 def test_a_full_disk_costs_what_was_printed_and_nothing_else(tmp_path: Path) -> None:
@@ -65,3 +70,31 @@ def test_an_application_that_prints_goes_on(server: Callable[..., Geuwsgi], tmp_
     running = server(None, "--wsgi-file", str(tmp_path / "app.py"), "--logto", "/dev/full")
     for _ in range(3):
         assert requests.get(running.url, timeout=10).text == "served"
+
+
+@pytest.mark.parametrize("master", [[], ["--master", "--processes", "2"]], ids=["alone", "master"])
+def test_a_reader_that_stands_still_holds_up_nobody(tmp_path: Path, master: list[str]) -> None:
+    """As `geuwsgi ... | logger` with a logger that hangs, or Ctrl-S in a terminal."""
+    (tmp_path / "app.py").write_text("def application(e, s):\n    print('said')\n    s('200 OK', [])\n    return [b'served']\n")
+    ready = tmp_path / "ready"
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"\n" * 4096)
+    os.set_blocking(write, True)
+    command = [sys.executable, "-m", "geuwsgi", "--http-socket", "127.0.0.1:0", "--wsgi-file", "app.py", "--die-on-term", *master]
+    with subprocess.Popen(
+        [*command, "--ready-file", str(ready)], cwd=tmp_path, env=server_environment(None), stdout=write, stderr=write
+    ) as process:
+        os.close(write)
+        try:
+            wait_until(ready.exists, 30, "the ready file")
+            url = "http://" + ready.read_text().split()[0]
+            for _ in range(5):
+                assert requests.get(url, timeout=20).text == "served"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            os.close(read)
