@@ -391,11 +391,15 @@ class WebSocketConnection:
                 self._settle()
 
     def _peer_ended(self) -> None:
-        """The peer sends nothing more; it may still read the answers to what it has sent."""
-        if self._error is None and self._messages:
+        """The peer sends nothing more; it may still read the answers to what it has sent, to its close frame or its mistake too."""
+        if self._error is None and (self._messages or self._unsettled()):
             self._half_closed = True
             self._read_watcher.stop()
-            self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+            if self._messages:
+                self.close_deadline = self._keepalive.now() + self._settings.close_timeout
+            else:
+                # The application has taken the last message, and not yet asked for the next one.
+                self._settle()
         else:
             self._lost("")
 

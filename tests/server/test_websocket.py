@@ -367,6 +367,21 @@ def test_a_peer_that_has_closed_its_half_still_gets_the_answers() -> None:
         wait_for(lambda: not len(server.server.keepalive))
 
 
+@pytest.mark.parametrize(("last", "code"), [(close_frame(1001), 1001), (b"\xff", 1002)], ids=["close", "mistake"])
+def test_a_peer_that_closes_its_half_behind_a_message_that_was_taken(last: bytes, code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    script = Script()
+    with websockets(script) as server:
+        client = server.open()
+        client.send(frame(TEXT, b"taken") + last)
+        assert script.do(receive) == b"taken"
+        client.sock.shutdown(socket.SHUT_WR)
+        event = client.event()
+        assert (event.kind, event.code) == ("close", code)
+        assert client.event() == END
+        assert script.do(receive)[0] == code
+    assert capfd.readouterr().err.count("dropped: 1002") == (code == 1002)
+
+
 def test_a_peer_that_closes_while_the_application_reads_nothing() -> None:
     script = Script()
     with websockets(script, close_timeout=0.2) as server:
