@@ -52,7 +52,7 @@ class Writer:
             self._write(data)
         except OSError as error:
             self._lost += 1
-            self._reason = os.strerror(error.errno or 0)
+            self._reason = error.strerror or str(error)
 
     def _write(self, data: Union[bytes, memoryview]) -> None:
         written = self._some(data)
