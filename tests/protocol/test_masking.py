@@ -36,7 +36,11 @@ def test_leading_and_trailing_zeros_survive() -> None:
     assert apply_mask(b"\x37\xfa\x21\x3d\x37", b"\x37\xfa\x21\x3d") == b"\0\0\0\0\0"
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 125, 126, 4095, 65535, 65536, 1 << 20])
+# Around what is done at once: 8, 32 and 64 bytes, 256 as the least for the last.
+SIZES = [*range(20), 31, 32, 33, 63, 64, 65, 125, 126, 255, 256, 257, 319, 320, 321, 4095, 4096, 4097, 4103, 4105, 8200, 65535, 65536]
+
+
+@pytest.mark.parametrize("size", [*SIZES, 1 << 20])
 def test_sizes(size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
     assert apply_mask(data[:size], b"\x01\x80\xfe\x7f") == mask(data[:size], b"\x01\x80\xfe\x7f")
@@ -58,10 +62,11 @@ def test_in_two_parts_as_in_one(data: bytes, key: bytes, position: int) -> None:
     assert apply_mask(data[:position], key) + apply_mask(data[position:], key, position) == apply_mask(data, key)
 
 
-@pytest.mark.parametrize("size", [*range(20), 4095, 4096, 4097, 4103, 4104, 4105, 8200, 65536])
+@pytest.mark.parametrize("size", SIZES)
 def test_ascii(size: int) -> None:
     text = bytes(index % 128 for index in range(size))
     assert is_ascii(text)
-    for position in {0, 9, 18, 27, 36, size // 2, size - 8, size - 1}:  # in each word of a block, and behind the blocks
+    # In each word of a block, in the second block, and behind the blocks.
+    for position in {0, 9, 18, 27, 36, 45, 54, 63, 64, size // 2, size - 64, size - 8, size - 1}:
         if 0 <= position < size:
             assert not is_ascii(text[:position] + b"\x80" + text[position + 1 :])
