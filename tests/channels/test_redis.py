@@ -315,20 +315,21 @@ def test_a_user_who_is_let_in_no_more(start: StartServer, members: Connect, priv
     private_redis("--port", str(port), "--user", "reader", "on", ">x", "allchannels", "+@all")
     running = start("--channel-backend", f"redis://reader:x@127.0.0.1:{port}/1")
     room = members(running, 2, "room")
-    room[0].call("send", "room", "at first")
-    assert room[1].hear() == ["at first"]
-    with redis.Redis(port=port) as client:
-        client.execute_command("ACL", "SETUSER", "reader", "-select")
-        client.client_kill_filter(_type="normal")
-        room[0].call("send", "room", "lost")
-        assert room[1].hear() == ["lost"]  # elsewhere
-        running.wait_log("channels: Redis is gone")
-        client.execute_command("ACL", "SETUSER", "reader", "+select")
-    running.wait_log("channels: Redis is back; 1 messages did not reach other hosts meanwhile")
     heard = redis.Redis(port=port).pubsub()
     try:
         heard.subscribe("geuwsgi:room")
         assert heard.get_message(timeout=20)["type"] == "subscribe"
+        room[0].call("send", "room", "at first")
+        assert room[1].hear() == ["at first"]
+        assert heard.get_message(timeout=20)["data"].endswith(b"at first")  # it has gone out, and cannot be lost any more
+        with redis.Redis(port=port) as client:
+            client.execute_command("ACL", "SETUSER", "reader", "-select")
+            client.client_kill_filter(_type="normal")
+            room[0].call("send", "room", "lost")
+            assert room[1].hear() == ["lost"]  # elsewhere
+            running.wait_log("channels: Redis is gone")
+            client.execute_command("ACL", "SETUSER", "reader", "+select")
+        running.wait_log("channels: Redis is back; 1 messages did not reach other hosts meanwhile")
         room[0].call("send", "room", "again")
         assert heard.get_message(timeout=20)["data"].endswith(b"again")
     finally:
