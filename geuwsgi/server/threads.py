@@ -41,6 +41,8 @@ _RETURN = 1
 _RAISE = 2
 _LEAVE = 3
 
+_OVER = "the request of this call is over"
+
 #: `session`: that of the request which the calling thread serves.
 _local = _Local()
 
@@ -168,10 +170,15 @@ class Session:
     def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Have the greenlet call a function; waits for its result.
 
+        A thread that the application has started, such as one that reads the body while the response is written, has a greenlet of its
+        own do it: both may wait for the client at once, and the queue of orders is the request's thread's alone.
+
         Raises:
             BaseException: what the function raises.
-            OSError: the greenlet was killed.
+            OSError: the greenlet was killed, or the request is over.
         """
+        if getattr(_local, "session", None) is not self:
+            return _in_loop(self._hub, self._unless_over, function, *arguments, **named)
         if not self._over:
             self._tell(_CALL, (function, arguments, named))
             kind, content = self._orders.get()
@@ -180,7 +187,12 @@ class Session:
             if kind == _RAISE:
                 raise content
             self._orders.put((_LEAVE, None))  # for `serve`
-        raise OSError("the request of this call is over")
+        raise OSError(_OVER)
+
+    def _unless_over(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        if self._over:
+            raise OSError(_OVER)
+        return function(*arguments, **named)
 
     def _tell(self, kind: int, content: Any) -> None:
         self._told.append((kind, content))
@@ -320,21 +332,26 @@ def threaded(function: Callable[..., Any]) -> Callable[..., Any]:
             return session.call(function, *arguments, **named)
         if _get_ident() == home:
             return function(*arguments, **named)
-        done = _Queue()
-
-        def run() -> None:
-            try:
-                done.put((None, function(*arguments, **named)))
-            except BaseException as error:
-                done.put((error, None))
-
-        hub.loop.run_callback_threadsafe(gevent.spawn, run)
-        error, result = done.get()
-        if error is not None:
-            raise error
-        return result
+        return _in_loop(hub, function, *arguments, **named)
 
     return anywhere
+
+
+def _in_loop(hub: Any, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Have a new greenlet of the loop's thread call a function; the calling thread waits for its result."""
+    done = _Queue()
+
+    def run() -> None:
+        try:
+            done.put((None, function(*arguments, **named)))
+        except BaseException as error:
+            done.put((error, None))
+
+    hub.loop.run_callback_threadsafe(gevent.spawn, run)
+    error, result = done.get()
+    if error is not None:
+        raise error
+    return result
 
 
 def in_threads(mounts: Sequence[Mount], pool: ThreadPool) -> list[Mount]:

@@ -5,6 +5,7 @@
 
 import json
 import os
+import queue
 import threading
 import time
 import uuid
@@ -43,6 +44,8 @@ def application(env, start_response):
         return [env["wsgi.input"].read()]
     if path == "/stream":
         return stream()
+    if path == "/duplex":
+        return duplex(env["wsgi.input"])
     if path == "/thread":
         return [own_thread(uwsgi.request_context()).encode()]
     uwsgi.lock()
@@ -74,6 +77,13 @@ def stream():
     me = native_thread()
     for number in range(3):
         yield f"{number} {native_thread() == me}\n".encode()
+
+
+def duplex(body):
+    """Each line as it comes, read by another thread than the one that answers."""
+    lines = queue.Queue()
+    threading.Thread(target=lambda: [lines.put(line) for line in iter(body.readline, b"")] + [lines.put(b"")]).start()
+    return iter(lines.get, b"")
 
 
 def own_thread(context):

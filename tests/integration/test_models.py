@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -132,6 +133,18 @@ def test_what_blocks_stalls_its_thread_only(options: str, server: StartServer, w
 
 def test_calls_from_threads_of_the_application(server: StartServer) -> None:
     assert requests.get(server("models.py", "--threads", "2").url + "/thread", timeout=10).text == "yes"
+
+
+def test_a_thread_of_the_application_reads_while_the_request_s_own_answers(server: StartServer) -> None:
+    running = server("models.py", "--threads", "1")
+    with socket.create_connection(("127.0.0.1", running.port), 20) as client, client.makefile("rb") as answers:
+        client.sendall(b"POST /duplex HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for line in (b"one\n", b"two\n", b"three\n"):
+            client.sendall(b"%x\r\n%b\r\n" % (len(line), line))
+            assert line in iter(answers.readline, b"")
+        client.sendall(b"0\r\n\r\n")
+        assert b"0\r\n" in iter(answers.readline, b"")
+    assert requests.get(running.url + "/", timeout=20).status_code == 200
 
 
 def test_end_with_threads(server: StartServer, ws: Connect) -> None:
