@@ -370,6 +370,9 @@ class HTTPConnection:
         """Whether another request may come behind the one that has been served."""
         if self.upgraded:
             return False
+        if self.transport.reader is not None:
+            # A greenlet of the application still waits for the body: nobody can find the end of it, and a request behind it.
+            return False
         if response.keep_alive and not self.spoiled and (body.ended or body.discard()):
             return True
         # A front server sends one request, so that there is no need to look for another one.

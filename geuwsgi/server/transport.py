@@ -369,3 +369,12 @@ class Transport(Waiting):
         """Close the socket."""
         self.release()
         self.sock.close()
+        if self.reader is not None or self.writer is not None:
+            # Greenlets of the application that have outlived its request: nothing else would ever wake them.
+            self._hub.loop.run_callback(self._desert)
+
+    def _desert(self) -> None:
+        """Raise ClientError in the greenlets that wait for a closed socket. Runs in the hub."""
+        for greenlet in (self.reader, self.writer):
+            if greenlet is not None:
+                greenlet.throw(ClientError("the connection is closed"))

@@ -455,3 +455,22 @@ def test_a_greenlet_killed_by_the_application_ends_only_its_connection() -> None
         assert client.closed()
         assert server.ask("/").body == b"GET / "
         assert not server.server.running
+
+
+def test_a_greenlet_that_reads_the_body_longer_than_the_request_lasts(capfd: pytest.CaptureFixture[str]) -> None:
+    readers = []
+
+    def application(environ: Any, start_response: Any) -> Any:
+        readers.append(gevent.spawn(environ["wsgi.input"].read))
+        gevent.sleep(0)
+        start_response("200 OK", [PLAIN])
+        return [b"early"]
+
+    with serving(application) as server:
+        client = server.connect()
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100\r\n\r\nsome")
+        assert client.answer().body == b"early"
+        assert client.closed()
+        with pytest.raises(OSError, match="closed"):
+            readers[0].get(timeout=20)
+    assert "RuntimeError" not in capfd.readouterr().err
