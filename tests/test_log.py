@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from geuwsgi.log import Writer, log
+from tests.harness.pipes import FullPipe
 
 
 def test_text_stays_and_commands_to_a_terminal_do_not(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -16,58 +16,30 @@ def test_text_stays_and_commands_to_a_terminal_do_not(capfdbinary: pytest.Captur
     assert capfdbinary.readouterr().err == "GET /é€\n/\\x9b31m/\\udcff\n".encode()
 
 
-def full_pipe() -> tuple[int, int]:
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(write, b"." * 4096)
-    os.set_blocking(write, True)
-    return read, write
-
-
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "look first"])
 def test_a_reader_that_stands_still(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geuwsgi.log.PATIENCE", 0.05)
     if not at_once:
         monkeypatch.setattr("geuwsgi.log._AT_ONCE", 0)
-    read, write = full_pipe()
-    try:
-        writer = Writer(write)
+    with FullPipe() as pipe:
+        writer = Writer(pipe.end)
         writer.write(b"one\n")
         monkeypatch.setattr("geuwsgi.log.PATIENCE", 3600)  # the second one does not wait
         writer.write(b"two\n")
-        os.read(read, 8192)
+        pipe.make_room(8192)
         writer.write(b"three\n")
-        os.close(write)
-        write = -1
-        with open(read, "rb") as file:
-            text = file.read().lstrip(b".")
-    finally:
-        if write >= 0:
-            os.close(write)
-            os.close(read)
-    assert text == b"2 writes to this log were lost: its reader stands still\nthree\n"
+        assert pipe.rest() == b"2 writes to this log were lost: its reader stands still\nthree\n"
 
 
 def test_a_line_that_is_cut_does_not_swallow_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geuwsgi.log.PATIENCE", 0.05)
-    read, write = full_pipe()
-    try:
-        os.read(read, 4096)
-        writer = Writer(write)
+    with FullPipe() as pipe:
+        pipe.make_room(4096)
+        writer = Writer(pipe.end)
         writer.write(b"x" * 10_000 + b"\n")
-        os.read(read, 16384)
+        pipe.make_room(16384)
         writer.write(b"next\n")
-        os.close(write)
-        write = -1
-        with open(read, "rb") as file:
-            text = file.read().lstrip(b".")
-    finally:
-        if write >= 0:
-            os.close(write)
-            os.close(read)
-    assert text == b"x" * 4096 + b"\n1 writes to this log were lost: its reader stands still\nnext\n"
+        assert pipe.rest() == b"x" * 4096 + b"\n1 writes to this log were lost: its reader stands still\nnext\n"
 
 
 def test_all_of_a_long_line_goes_into_a_file(tmp_path: Path) -> None:

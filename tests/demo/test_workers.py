@@ -44,12 +44,12 @@ def owners(server: Geuwsgi, workers: int, room: str) -> list[Any]:
 def play_a_round(ada: Page, grace: Page, others: list[Page]) -> None:
     """Ada moves and forgets her bomb; everybody sees it."""
     for page in (ada, grace, *others):
-        page.until(lambda page=page: page.phase == "playing")  # type: ignore[misc]
+        page.until(lambda page=page: page.phase == "playing")
     assert ada.slot is not None
     slot, before = ada.slot, ada.players[ada.slot]["x"]
     ada.play(*[RIGHT] * 5) if before < 2000 else ada.play(*[4] * 5)
     for page in (grace, *others):
-        page.until(lambda page=page: page.players[slot]["x"] != before)  # type: ignore[misc]
+        page.until(lambda page=page: page.players[slot]["x"] != before)
     ada.play(BOMB)
     for page in (grace, *others):
         page.until_event("bomb")
@@ -64,7 +64,7 @@ def test_pages_of_all_workers_share_a_room(server: Callable[..., Geuwsgi], open_
     assert owner["rooms"]["shared"]["members"] == 7
     assert sum(figures["abroad"] for figures in stats(game, 3).values()) >= 2
     for page in pages:
-        page.until(lambda page=page: len(page.seats) == 7)  # type: ignore[misc]
+        page.until(lambda page=page: len(page.seats) == 7)
     assert sorted(page.slot for page in pages) == list(range(7))  # type: ignore[type-var]
     play_a_round(pages[1], pages[0], pages[2:])
     # The lobby hears of rooms wherever they live.
@@ -136,7 +136,7 @@ def test_the_room_is_opened_anew_before_the_others_miss_it(server: Callable[...,
     for page in left:
         page.send(t="ping", n=1)
         # On a slow machine they had missed it before, and have been welcomed already.
-        page.until(lambda page=page: any(message["t"] == "welcome" for message in page.told[told[page] :]))  # type: ignore[misc]
+        page.until(lambda page=page: any(message["t"] == "welcome" for message in page.told[told[page] :]))
         page.send(t="ping", n=2)
         page.expect("pong")
     back.until(lambda: len(back.seats) == 1 + len(left))
@@ -149,7 +149,7 @@ def test_two_hosts_and_one_room(server: Callable[..., Geuwsgi], open_page: OpenP
     hosts = [server(None, *ARGUMENTS, *FAST, *backend) for _ in range(2)]
     ada, grace, linus = open_page(hosts[0], "far", "Ada"), open_page(hosts[1], "far", "Grace", hue=100), open_page(hosts[1], "far", "Linus")
     for page in (ada, grace, linus):
-        page.until(lambda page=page: len(page.seats) == 3)  # type: ignore[misc]
+        page.until(lambda page=page: len(page.seats) == 3)
     assert sum(len(owners(host, workers, "far")) for host in hosts) == 1
     play_a_round(grace, ada, [linus])
 
@@ -177,15 +177,15 @@ def test_who_opened_the_room_leaves(server: Callable[..., Geuwsgi], open_page: O
         pages.append(open_page(game, "party", f"P{len(pages)}", hue=60 * len(pages)))
         assert len(pages) < 7
     for page in pages:
-        page.until(lambda page=page: len(page.seats) == 1 + len(pages))  # type: ignore[misc]
+        page.until(lambda page=page: len(page.seats) == 1 + len(pages))
     host.send(t="leave")
     host.socket.close()
     for page in pages:
-        page.until(lambda page=page: host.slot not in page.seats)  # type: ignore[misc]
+        page.until(lambda page=page: host.slot not in page.seats)
     for page in pages:
         page.send(t="chat", text=f"still here, {page.slot}")
     for page in pages:
-        page.until(lambda page=page: sum(message["t"] == "said" for message in page.told) == len(pages))  # type: ignore[misc]
+        page.until(lambda page=page: sum(message["t"] == "said" for message in page.told) == len(pages))
     lobby = open_page(game)
     lobby.send(t="lobby")
     lobby.until(lambda: any(message["t"] == "room" and message["people"] == len(pages) for message in lobby.told))

@@ -146,7 +146,7 @@ class TestFifo:
             number_of_workers(running, 0)
             if "--cheaper" in options:
                 since = time.monotonic()  # it looks once a second how many there should be
-                wait_until(lambda since=since: time.monotonic() > since + 1.5, 20, "the next look")  # type: ignore[misc]
+                wait_until(lambda since=since: time.monotonic() > since + 1.5, 20, "the next look")
             assert ask(running, "6 * 7") == 42
         self.send(fifo, "CC+")
         # With sockets of their own all come, and stay: the kernel gives connections to each.

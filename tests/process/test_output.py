@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Callable
 
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from geuwsgi.process.output import open_output
+from tests.harness.pipes import FullPipe
 from tests.harness.servers import Geuwsgi, server_environment
 from tests.harness.wait import wait_until
 
@@ -36,26 +36,14 @@ def test_a_full_disk_costs_what_was_printed_and_nothing_else(tmp_path: Path) -> 
 
 
 def test_a_pipe_that_does_not_block() -> None:
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    try:
-        stream = open_output(write, "utf-8")
-        with suppress(BlockingIOError):
-            while True:
-                os.write(write, b"\n" * 4096)
+    with FullPipe() as pipe:
+        os.set_blocking(pipe.end, False)
+        stream = open_output(pipe.end, "utf-8")
         print("one", file=stream)
         print("two", file=stream)
-        os.read(read, 8192)  # somebody reads again
+        pipe.make_room(8192)
         print("three", file=stream)
-        os.close(write)
-        write = -1
-        with open(read, "rb") as file:
-            text = file.read().lstrip(b"\n")
-    finally:
-        if write >= 0:
-            os.close(write)
-            os.close(read)
-    assert text == b"2 writes to this log were lost: its reader stands still\nthree\n"
+        assert pipe.rest() == b"2 writes to this log were lost: its reader stands still\nthree\n"
 
 
 def test_an_application_that_prints_goes_on(server: Callable[..., Geuwsgi], tmp_path: Path) -> None:
@@ -77,17 +65,13 @@ def test_a_reader_that_stands_still_holds_up_nobody(tmp_path: Path, master: list
     """As `geuwsgi ... | logger` with a logger that hangs, or Ctrl-S in a terminal."""
     (tmp_path / "app.py").write_text("def application(e, s):\n    print('said')\n    s('200 OK', [])\n    return [b'served']\n")
     ready = tmp_path / "ready"
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(write, b"\n" * 4096)
-    os.set_blocking(write, True)
     command = [sys.executable, "-m", "geuwsgi", "--http-socket", "127.0.0.1:0", "--wsgi-file", "app.py", "--die-on-term", *master]
-    with subprocess.Popen(
-        [*command, "--ready-file", str(ready)], cwd=tmp_path, env=server_environment(None), stdout=write, stderr=write
-    ) as process:
-        os.close(write)
+    with (
+        FullPipe() as pipe,
+        subprocess.Popen(
+            [*command, "--ready-file", str(ready)], cwd=tmp_path, env=server_environment(None), stdout=pipe.end, stderr=pipe.end
+        ) as process,
+    ):
         try:
             wait_until(ready.exists, 30, "the ready file")
             url = "http://" + ready.read_text().split()[0]
@@ -97,4 +81,3 @@ def test_a_reader_that_stands_still_holds_up_nobody(tmp_path: Path, master: list
             assert process.wait(20) == 0
         finally:
             process.kill()
-            os.close(read)
